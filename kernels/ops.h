@@ -1,0 +1,128 @@
+/*
+ * kernels/ops.h - every kernel that exists in more than one instruction set.
+ *
+ * Kernel rules: no allocation, no failure, no I/O, no globals, no threads.
+ * Pointers do not alias unless a comment says so; sizes are in elements;
+ * matrices are row-major.  The caller checks, allocates and splits the work.
+ *
+ * For each operation krn_X_f32() is the reference in plain C, written to be
+ * read, and krn_X_f32__avx2(), krn_X_f32__avx512() are its twins.  All three
+ * give the same bits for every input: that is why results do not depend on
+ * the machine.  Two rules make it possible:
+ *
+ *  chain   an output element is one chain of fmaf() in ascending index order
+ *          (GEMM, SpMM, axpy): vectors run over *outputs*, never inside one;
+ *  lanes   a reduction runs in 16 virtual lanes, element i in lane i % 16,
+ *          fmaf() in ascending order, and the lanes are added by the fixed
+ *          tree krn_tree16(): l[i] += l[i + 8], then + 4, + 2, + 1.
+ *
+ * exp, log, tanh and friends are our own polynomials, built from the same
+ * operations in the same order everywhere; libm is not used.
+ */
+#ifndef KRN_OPS_H
+#define KRN_OPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum krn_isa { KRN_REFERENCE, KRN_AVX2, KRN_AVX512 };
+
+/* The k best of a stream of scores: (score desc, id asc).  The caller gives
+ * k >= 1, two arrays of k and n = 0.  NaN counts as -infinity. */
+struct krn_topk {
+    size_t k, n;    /* room; how many are held */
+    float *score;   /* [k] a heap while n grows, worst at [0] once n == k */
+    uint32_t *id;   /* [k] */
+};
+
+/* C[m][n] = op(A) op(B) [+ C when add].  op(A) is [m][k]: A itself with row
+ * stride lda, or the transpose of A [k][m] when ta.  Likewise B. */
+struct krn_gemm {
+    bool ta, tb, add;
+    size_t m, n, k;
+    const float *a;
+    size_t lda;
+    const float *b;
+    size_t ldb;
+    float *c;
+    size_t ldc;
+    float *scratch; /* KRN_GEMM_SCRATCH floats, 64-byte aligned */
+};
+#define KRN_GEMM_SCRATCH ((size_t)1 << 19)
+
+/* Rows first..last-1 of Y = S X [+ Y when add]: S is CSR, X is [*][d]. */
+struct krn_spmm {
+    bool add;
+    size_t first, last, d;
+    const size_t *ptr;
+    const uint32_t *idx;
+    const float *val; /* or NULL: all 1 */
+    const float *x;   /* [*][ldx] */
+    size_t ldx;
+    float *y; /* [last][ldy]: row r of Y is y + r * ldy */
+    size_t ldy;
+};
+
+/* One step of Adam (Kingma & Ba, ICLR 2015) or AdamW on n parameters. */
+struct krn_adam {
+    float lr;           /* already times sqrt(1-b2^t)/(1-b1^t) */
+    float beta1, beta2; /* .9, .999 */
+    float eps;          /* 1e-8, scaled like lr by the caller if wanted */
+    float decay;        /* decoupled: p -= decay * p first; 0 = none */
+};
+
+struct krn_ops {
+    const char *name; /* "reference", "avx2", "avx512" */
+
+    float (*dot_f32)(const float *a, const float *b, size_t n); /* lanes */
+    float (*sum_f32)(const float *a, size_t n);                 /* lanes */
+    void (*axpy_f32)(float *y, float a, const float *x, size_t n); /* chain */
+    void (*scale_f32)(float *y, float a, size_t n);
+    void (*gemm_f32)(const struct krn_gemm *g);  /* chain over k */
+    /* y[m] = A[m][n] x[n], one dot_f32 per row */
+    void (*gemv_f32)(float *y, const float *a, size_t lda, const float *x,
+                     size_t m, size_t n);
+    void (*spmm_f32)(const struct krn_spmm *s);  /* chain over row entries */
+
+    /* A[d][d] += sum_j w[j] x[idx[j]] x[idx[j]]^T, lower triangle only;
+     * w NULL: all 1.  Chain over j with a first product w[j] * x. */
+    void (*syrk_rows_f32)(float *a, size_t lda, const float *x, size_t ldx,
+                          const uint32_t *idx, const float *w, size_t n,
+                          size_t d);
+    /* Solve A x = b in place (b becomes x), A [d][d] SPD, lower triangle,
+     * destroyed.  Returns false when a pivot is not positive. */
+    bool (*chol_solve_f32)(float *a, size_t lda, float *b, size_t d);
+    /* 16 systems of one size side by side: a[j][k][16] (k <= j), b[j][16].
+     * A lane that is not positive definite gets NaN. */
+    void (*chol_solve16_f32)(float *a, float *b, size_t d);
+
+    void (*topk_push_f32)(struct krn_topk *t, const float *score,
+                          uint32_t first_id, size_t n);
+
+    void (*adam_f32)(float *p, float *m, float *v, const float *g, size_t n,
+                     const struct krn_adam *o);
+    /* Adagrad: s += g*g; p -= lr * g / (sqrt(s) + eps) */
+    void (*adagrad_f32)(float *p, float *s, const float *g, size_t n, float lr,
+                        float eps);
+
+    void (*exp_f32)(float *y, const float *x, size_t n);
+    void (*log_f32)(float *y, const float *x, size_t n);
+    void (*tanh_f32)(float *y, const float *x, size_t n);
+    void (*sigmoid_f32)(float *y, const float *x, size_t n);
+    /* y = x - max - log(sum exp) style, stable; rows of length n */
+    void (*softmax_f32)(float *y, const float *x, size_t n);
+    void (*layernorm_f32)(float *y, const float *x, const float *gain,
+                          const float *bias, size_t n, float eps);
+};
+
+extern const struct krn_ops krn_ops_reference;
+#ifdef RECD_X86_ISA
+extern const struct krn_ops krn_ops_avx2;
+extern const struct krn_ops krn_ops_avx512;
+#endif
+
+/* Order t's k best best-first; n stays.  (Plain C.) */
+void krn_topk_sort(struct krn_topk *t);
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * rec/data.h - interactions as matrices, in canonical order.
+ *
+ * User and item numbers are positions in the ascending order of keys.  They
+ * exist only in memory and only for one universe of keys.
+ *
+ * The universe of a model: the items that a catalogue lists or that have a
+ * training row; the people who have a training row.
+ */
+#ifndef REC_DATA_H
+#define REC_DATA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "store/store.h"
+
+#define REC_NOBODY UINT32_MAX /* a person (or item) that a model never saw */
+
+struct rec_data {
+    size_t n_users, n_items, n_rows;
+    uint64_t *user_key; /* [n_users] ascending */
+    uint64_t *item_key; /* [n_items] ascending */
+    size_t *user_ptr;   /* [n_users + 1] rows of user u: user_ptr[u]..[u+1]-1 */
+    uint32_t *item;     /* [n_rows] ascending inside a user */
+    float *value;       /* [n_rows], or NULL: all 1 */
+    int64_t *time;      /* [n_rows], or NULL */
+    uint32_t *lost;     /* [n_users] rows dropped because their item is not in
+                           the universe (test data), or NULL: none */
+};
+
+/* The training rows of the view, with their own universe. */
+ERR_CHECK
+enum err rec_data_load(struct rec_data *out, struct sto_view *v);
+
+/* The rows of `split` inside a given universe (keys are copied): people
+ * outside it are left out, rows with items outside are counted in lost. */
+ERR_CHECK
+enum err rec_data_load_in(struct rec_data *out, struct sto_view *v,
+                          enum sto_split split, const uint64_t *user_key,
+                          size_t n_users, const uint64_t *item_key,
+                          size_t n_items);
+
+/* The rows r with keep[r] != 0, in the same universe.  For validation, shards
+ * and "train on this subset". */
+ERR_CHECK
+enum err rec_data_subset(struct rec_data *out, const struct rec_data *d,
+                         const uint8_t *keep);
+
+void rec_data_free(struct rec_data *d);
+
+/* The same rows by item: users of item i are user[ptr[i]..ptr[i+1]-1],
+ * ascending; row[] says where each stands in the user-major arrays. */
+struct rec_columns {
+    size_t *ptr;    /* [n_items + 1] */
+    uint32_t *user; /* [n_rows] */
+    size_t *row;    /* [n_rows] */
+};
+ERR_CHECK
+enum err rec_columns_build(struct rec_columns *out, const struct rec_data *d);
+void rec_columns_free(struct rec_columns *c);
+
+/* Position of key in ascending keys[n], or REC_NOBODY.  Keys are hashes,
+ * hence uniform: interpolation finds them in about two probes. */
+uint32_t rec_key_find(const uint64_t *keys, size_t n, uint64_t key);
+
+/*
+ * Hold out rows for validation: keep[r] = 0 for a share of each person's rows
+ * (by draws keyed with the seed and the row's own keys), 1 for the others; at
+ * least one row of each person is kept.
+ */
+void rec_data_holdout(const struct rec_data *d, double share, uint64_t seed,
+                      uint8_t *keep);
+
+#endif

@@ -1,0 +1,142 @@
+/*
+ * rec/model.h - what a recommender is: one table of functions, one block of
+ * named arrays.
+ *
+ * A model is a file rec/model_NAME.c that defines rec_model_NAME, and the
+ * line rec/model_NAME.c under REC_MODELS in Makefile.am.  Nothing else.
+ * Saving, loading, digest, ranking, evaluation, validation and the
+ * conformance suite are loops over these two.
+ *
+ * Invariant: the arrays are a function of (data, options, seed) alone: not of
+ * threads, instruction set, or order of import (docs/invariants.md).
+ */
+#ifndef REC_MODEL_H
+#define REC_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/opt.h"
+#include "rec/data.h"
+#include "store/store.h"
+
+#define REC_ARRAYS_MAX 16
+
+struct rec_model {
+    const struct rec_model_ops *ops;
+    void *opts;    /* ops->opts_bytes, filled by ops->opts; owned */
+    uint64_t seed; /* of the run that made it */
+    uint64_t epochs; /* that were run */
+    size_t n_users, n_items;
+    const uint64_t *user_key; /* [n_users]: view of array "user_key" */
+    const uint64_t *item_key; /* [n_items]: view of array "item_key" */
+    struct sto_array array[REC_ARRAYS_MAX]; /* keys first, then the weights */
+    size_t n_arrays;
+    void *block;              /* what array[].data point into, when trained */
+    struct sto_weights saved; /* the same, when opened from a store */
+};
+
+/* People to score: user[q] is a number in the model's universe or REC_NOBODY;
+ * the history (training rows, known items only) stands in ptr/item/value. */
+struct rec_query {
+    size_t n;
+    const uint32_t *user; /* [n] */
+    const size_t *ptr;    /* [n + 1] */
+    const uint32_t *item; /* [ptr[n]] ascending inside a person */
+    const float *value;   /* [ptr[n]], or NULL: all 1 */
+};
+
+/* Called after epoch `epoch` (from 1) while training; sets *stop to end the
+ * run.  The model's arrays are consistent at that moment. */
+struct rec_watch {
+    enum err (*epoch)(void *arg, struct rec_model *m, uint64_t epoch,
+                      bool *stop);
+    void *arg;
+};
+
+struct rec_model_ops {
+    const char *name; /* as typed after --model; equals NAME in the file name */
+    const char *help; /* one line, no full stop */
+    const struct opt *opts; /* the model's own options */
+    size_t opts_bytes;
+    bool iterates; /* has epochs: calls watch, honours the option "epochs" */
+
+    /* Bytes of memory that fit() needs at its peak, without the data. */
+    double (*fit_bytes)(const struct rec_data *d, const void *opts);
+
+    /* Train from scratch: allocate arrays by rec_model_alloc() and fill them.
+     * m->ops, opts, seed are set.  watch may be NULL.  On error the caller
+     * frees m.  ERR_ARG, ERR_NOMEM, ERR_NUM (diverged: says what to lower),
+     * ERR_STOPPED. */
+    enum err (*fit)(struct rec_model *m, const struct rec_data *d,
+                    const struct rec_watch *watch);
+
+    /* Exactly one of the two ways to score is there.
+     *
+     * Inner products: embed() writes one vector per query person, [n][d], by
+     * lookup or (REC_NOBODY) by folding the history in; item_vectors() gives
+     * [n_items][d].  The score is their inner product. */
+    enum err (*embed)(const struct rec_model *m, const struct rec_query *q,
+                      float *vec);
+    const float *(*item_vectors)(const struct rec_model *m, size_t *d);
+
+    /* Or all scores of a batch at once: scores[n][n_items]. */
+    enum err (*score)(const struct rec_model *m, const struct rec_query *q,
+                      float *scores);
+};
+
+/* The models in Makefile.am order, ending with NULL. */
+extern const struct rec_model_ops *const rec_models[];
+
+/* The model called `name`; ERR_ARG suggests the nearest. */
+ERR_CHECK
+enum err rec_model_find(const char *name, const struct rec_model_ops **out);
+
+/* An untrained model with default options. */
+ERR_CHECK
+enum err rec_model_new(struct rec_model **out, const struct rec_model_ops *ops);
+void rec_model_free(struct rec_model *m); /* NULL is harmless */
+
+/* One weight array for rec_model_alloc(). */
+struct rec_array_spec {
+    const char *name;
+    enum sto_type type;
+    size_t rows, cols;
+};
+
+/* Allocate m's block: the keys of d (copied) and the named arrays, zeroed.
+ * A second call replaces the first.  ERR_NOMEM. */
+ERR_CHECK
+enum err rec_model_alloc(struct rec_model *m, const struct rec_data *d,
+                         const struct rec_array_spec *spec, size_t n);
+
+/* The data of the array called `name`; the model must have it (assert). */
+void *rec_model_array(const struct rec_model *m, const char *name);
+
+/* Budget check (ERR_NOMEM before any work), then ops->fit(), then a check
+ * that every float array is finite (ERR_NUM). */
+ERR_CHECK
+enum err rec_model_fit(struct rec_model *m, const struct rec_data *d,
+                       const struct rec_watch *watch);
+
+void rec_model_digest(const struct rec_model *m,
+                      unsigned char digest[KEY_DIGEST_BYTES]);
+
+/* Options as a JSON object text, canonical order; free() it. */
+ERR_CHECK
+enum err rec_model_options_json(const struct rec_model *m, char **out);
+ERR_CHECK
+enum err rec_model_options_parse(struct rec_model *m, const char *json);
+
+/* Save under info->name (model, options, seed, digest are filled in here). */
+ERR_CHECK
+enum err rec_model_save(struct rec_model *m, struct sto *st,
+                        struct sto_model *info);
+/* Open a stored model; checks shapes against what ops expect: ERR_FORMAT. */
+ERR_CHECK
+enum err rec_model_open(struct rec_model **out, struct sto_view *v,
+                        const char *name, struct sto_model *info);
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * rec/rank.h - the best k items for each person of a batch.
+ *
+ * Order: score descending, then item number ascending (canonical order), so
+ * that ties have one answer.  NaN scores rank last.
+ */
+#ifndef REC_RANK_H
+#define REC_RANK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "rec/model.h"
+
+/*
+ * item[n][k] and score[n][k] (score may be NULL) for the n people of q;
+ * short lists (fewer than k candidates) end with REC_NOBODY.  hide_seen
+ * leaves out the items of the query's history.  Threads inside; memory
+ * O(threads * 256 * n_items) floats at most for models that score whole rows,
+ * O(threads * 4096) for inner products.
+ */
+ERR_CHECK
+enum err rec_rank(const struct rec_model *m, const struct rec_query *q,
+                  size_t k, bool hide_seen, uint32_t *item, float *score);
+
+/* rec_rank() for people first..first+n-1 of `d` (d in m's universe), whose
+ * rows in d are their histories. */
+ERR_CHECK
+enum err rec_rank_users(const struct rec_model *m, const struct rec_data *d,
+                        size_t first, size_t n, size_t k, bool hide_seen,
+                        uint32_t *item, float *score);
+
+#endif
