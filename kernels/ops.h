@@ -8,7 +8,8 @@
  * For each operation krn_X_f32() is the reference in plain C, written to be
  * read, and krn_X_f32__avx2(), krn_X_f32__avx512() are its twins.  All three
  * give the same bits for every input: that is why results do not depend on
- * the machine.  Two rules make it possible:
+ * the machine (where a result is NaN, only that it is NaN is promised, not
+ * its payload).  Two rules make it possible:
  *
  *  chain   an output element is one chain of fmaf() in ascending index order
  *          (GEMM, SpMM, axpy): vectors run over *outputs*, never inside one;
@@ -31,15 +32,16 @@ enum krn_isa { KRN_REFERENCE, KRN_AVX2, KRN_AVX512 };
 /* The k best of a stream of scores: (score desc, id asc).  The caller gives
  * k >= 1, two arrays of k and n = 0.  NaN counts as -infinity. */
 struct krn_topk {
-    size_t k, n;    /* room; how many are held */
-    float *score;   /* [k] a heap while n grows, worst at [0] once n == k */
-    uint32_t *id;   /* [k] */
+    size_t k, n;  /* room; how many are held */
+    float *score; /* [k] a heap, worst at [0]; NaN is kept as -infinity */
+    uint32_t *id; /* [k] */
 };
 
-/* C[m][n] = op(A) op(B) [+ C when add].  op(A) is [m][k]: A itself with row
- * stride lda, or the transpose of A [k][m] when ta.  Likewise B. */
+/* C[m][n] = op(A) op(B), or C + op(A) op(B) when add, or C - op(A) op(B) when
+ * sub.  op(A) is [m][k]: A itself with row stride lda, or the transpose of
+ * A [k][m] when ta.  Likewise B. */
 struct krn_gemm {
-    bool ta, tb, add;
+    bool ta, tb, add, sub;
     size_t m, n, k;
     const float *a;
     size_t lda;
@@ -75,26 +77,33 @@ struct krn_adam {
 struct krn_ops {
     const char *name; /* "reference", "avx2", "avx512" */
 
-    float (*dot_f32)(const float *a, const float *b, size_t n); /* lanes */
-    float (*sum_f32)(const float *a, size_t n);                 /* lanes */
+    float (*dot_f32)(const float *a, const float *b, size_t n);    /* lanes */
+    float (*sum_f32)(const float *a, size_t n);                    /* lanes */
     void (*axpy_f32)(float *y, float a, const float *x, size_t n); /* chain */
     void (*scale_f32)(float *y, float a, size_t n);
-    void (*gemm_f32)(const struct krn_gemm *g);  /* chain over k */
+    void (*gemm_f32)(const struct krn_gemm *g); /* chain over k */
     /* y[m] = A[m][n] x[n], one dot_f32 per row */
     void (*gemv_f32)(float *y, const float *a, size_t lda, const float *x,
                      size_t m, size_t n);
-    void (*spmm_f32)(const struct krn_spmm *s);  /* chain over row entries */
+    void (*spmm_f32)(const struct krn_spmm *s); /* chain over row entries */
 
     /* A[d][d] += sum_j w[j] x[idx[j]] x[idx[j]]^T, lower triangle only;
      * w NULL: all 1.  Chain over j with a first product w[j] * x. */
     void (*syrk_rows_f32)(float *a, size_t lda, const float *x, size_t ldx,
                           const uint32_t *idx, const float *w, size_t n,
                           size_t d);
-    /* Solve A x = b in place (b becomes x), A [d][d] SPD, lower triangle,
-     * destroyed.  Returns false when a pivot is not positive. */
+    /* Solve A x = b in place (b becomes x), A [d][d] SPD, lower triangle; all
+     * of A is destroyed.  False, and NaN in b, when a pivot is not positive
+     * and finite. */
     bool (*chol_solve_f32)(float *a, size_t lda, float *b, size_t d);
-    /* 16 systems of one size side by side: a[j][k][16] (k <= j), b[j][16].
-     * A lane that is not positive definite gets NaN. */
+    /* to[j][k][lane] = a[lane][j][k] for k <= j, where matrix `lane` of 16
+     * starts at a + lane * stride and has rows of lda; to is [d][d][16]; what
+     * stands above the diagonal of `to` afterwards is not stated. */
+    void (*interleave16_f32)(float *to, const float *a, size_t stride,
+                             size_t lda, size_t d);
+    /* 16 systems of one size side by side: a[d][d][16] (lower), b[d][16], 64-
+     * byte aligned.  Each lane gets the bits of chol_solve_f32() alone,
+     * whatever the others hold; one that is not positive definite gets NaN. */
     void (*chol_solve16_f32)(float *a, float *b, size_t d);
 
     void (*topk_push_f32)(struct krn_topk *t, const float *score,
@@ -106,12 +115,17 @@ struct krn_ops {
     void (*adagrad_f32)(float *p, float *s, const float *g, size_t n, float lr,
                         float eps);
 
+    /* y may be x in the functions below. */
     void (*exp_f32)(float *y, const float *x, size_t n);
     void (*log_f32)(float *y, const float *x, size_t n);
     void (*tanh_f32)(float *y, const float *x, size_t n);
     void (*sigmoid_f32)(float *y, const float *x, size_t n);
-    /* y = x - max - log(sum exp) style, stable; rows of length n */
+    /* log(sum exp(x)) and exp(x) / sum exp(x) without overflow: both subtract
+     * the largest first; lanes.  n >= 1 and a finite x, or NaN. */
+    float (*logsumexp_f32)(const float *x, size_t n);
     void (*softmax_f32)(float *y, const float *x, size_t n);
+    /* y = (x - mean) / sqrt(variance + eps) * gain + bias; gain NULL: 1, bias
+     * NULL: 0; lanes */
     void (*layernorm_f32)(float *y, const float *x, const float *gain,
                           const float *bias, size_t n, float eps);
 };
