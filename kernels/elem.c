@@ -1,5 +1,4 @@
 /* kernels/elem.c - functions element by element, plain C references. */
-#include <stdbool.h>
 
 #include "kernels/elem.h"
 

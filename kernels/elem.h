@@ -9,6 +9,7 @@
 #define KRN_ELEM_H
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 

@@ -1,0 +1,451 @@
+/* tests/test_twins.c - every instruction set gives the bits of the reference.
+ *
+ * Random shapes (0, 1, primes, around the tile sizes, rows longer than used),
+ * ordinary and odd numbers (infinities, NaN, denormals, both zeros).
+ */
+#include "tests/kern.h"
+
+#include <math.h>
+
+static const size_t sizes[] = {0,  1,  2,  3,  7,  13, 15,  16,  17,  31,
+                               32, 33, 47, 48, 61, 64, 100, 127, 130, 257};
+#define N_SIZES (sizeof(sizes) / sizeof(sizes[0]))
+
+/* One number in eight is odd in some way. */
+static void odd_fill(float *x, size_t n, uint64_t seed)
+{
+    static const float odd[] = {0.0f,     -0.0f,   INFINITY, -INFINITY, NAN,
+                                1e-42f,   -3e-39f, 3e38f,    -3e38f,    88.9f,
+                                -103.97f, 1.0f,    -87.4f,   1e-20f};
+
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t r = rng_u64(seed, RNG_BOOT, i);
+
+        x[i] = 20 * (2 * rng_f32(seed, RNG_SYNTH, i) - 1);
+        if (r % 8 == 0)
+            x[i] = odd[r / 8 % (sizeof(odd) / sizeof(odd[0]))];
+    }
+}
+
+typedef void each_twin(const struct krn_ops *twin);
+
+static void for_twins(each_twin *check)
+{
+    const struct krn_ops **twin = kern_twins();
+
+    if (*twin == NULL)
+        skip();
+    for (; *twin != NULL; twin++)
+        check(*twin);
+}
+
+/* y = f(x) for one of the elementwise functions, by its number. */
+static void elementwise(const struct krn_ops *o, size_t which, float *y,
+                        const float *x, size_t n)
+{
+    switch (which) {
+    case 0:
+        o->exp_f32(y, x, n);
+        break;
+    case 1:
+        o->log_f32(y, x, n);
+        break;
+    case 2:
+        o->tanh_f32(y, x, n);
+        break;
+    case 3:
+        o->sigmoid_f32(y, x, n);
+        break;
+    case 4:
+        o->softmax_f32(y, x, n);
+        break;
+    case 5:
+        o->layernorm_f32(y, x, NULL, NULL, n, 1e-5f);
+        break;
+    case 6:
+        memcpy(y, x, n * sizeof(*x));
+        o->scale_f32(y, 1.7f, n);
+        break;
+    default:
+        y[0] = n > 0 ? o->logsumexp_f32(x, n) : 0;
+        y[1] = o->sum_f32(x, n);
+    }
+}
+
+static void check_elementwise(const struct krn_ops *twin)
+{
+    float x[300], want[300], got[300];
+
+    for (size_t i = 0; i < N_SIZES * 2; i++) {
+        const size_t n = sizes[i / 2];
+
+        (i % 2 ? odd_fill : kern_fill)(x, n, i);
+        for (size_t f = 0; f < 8; f++) {
+            kern_fill(want, 300, 1); /* what lies behind must stay */
+            kern_fill(got, 300, 1);
+            elementwise(&krn_ops_reference, f, want, x, n);
+            elementwise(twin, f, got, x, n);
+            kern_assert_same(got, want, 300, twin->name, n, f, i);
+        }
+    }
+}
+
+/* Every 40-thousandth float there is, and all special ones. */
+static void check_elementwise_everywhere(const struct krn_ops *twin)
+{
+    enum { N = 107375 };
+    float *x = mem_array(N, sizeof(*x)), *want = mem_array(N, sizeof(*x));
+    float *got = mem_array(N, sizeof(*x));
+
+    assert_true(x != NULL && want != NULL && got != NULL);
+    for (uint32_t i = 0; i < N; i++) {
+        const uint32_t bits = i * 40000u;
+
+        memcpy(x + i, &bits, sizeof(bits));
+    }
+    for (size_t f = 0; f < 4; f++) {
+        elementwise(&krn_ops_reference, f, want, x, N);
+        elementwise(twin, f, got, x, N);
+        kern_assert_same(got, want, (size_t)N, twin->name, f, 0, 0);
+    }
+    free(x);
+    free(want);
+    free(got);
+}
+
+static void check_vectors(const struct krn_ops *twin)
+{
+    const struct krn_ops *ref = &krn_ops_reference;
+
+    for (size_t i = 0; i < N_SIZES * 2; i++) {
+        const size_t n = sizes[i / 2], m = sizes[(i * 7 + 3) % 10];
+        const size_t ld = n + i % 3;
+        float *a = kern_new(m * ld + n, i), *x = kern_new(n, i + 50);
+        float want[600], got[600];
+
+        if (i % 2)
+            odd_fill(x, n, i);
+        want[0] = ref->dot_f32(a, x, n);
+        got[0] = twin->dot_f32(a, x, n);
+        kern_assert_same(got, want, 1, twin->name, n, 0, 0);
+        kern_fill(want, 600, 2);
+        kern_fill(got, 600, 2);
+        ref->axpy_f32(want, -.3f, x, n);
+        twin->axpy_f32(got, -.3f, x, n);
+        ref->gemv_f32(want + 300, a, ld, x, m, n);
+        twin->gemv_f32(got + 300, a, ld, x, m, n);
+        kern_assert_same(got, want, 600, twin->name, n, m, ld);
+        free(a);
+        free(x);
+    }
+}
+
+static void check_steps(const struct krn_ops *twin)
+{
+    const struct krn_adam o = {
+        .lr = .01f, .beta1 = .9f, .beta2 = .999f, .eps = 1e-8f, .decay = .001f};
+    const struct krn_ops *ops[] = {&krn_ops_reference, twin};
+    float state[2][4 * 300];
+
+    for (size_t i = 0; i < N_SIZES; i++) {
+        const size_t n = sizes[i];
+        float *g = kern_new(n, i + 3);
+
+        for (size_t which = 0; which < 2; which++) {
+            float *p = state[which];
+
+            kern_fill(p, 4 * 300, 5);
+            for (size_t j = 600; j < 4 * 300; j++)
+                p[j] = fabsf(p[j]);
+            for (size_t turn = 0; turn < 3; turn++) {
+                ops[which]->adam_f32(p, p + 300, p + 600, g, n, &o);
+                ops[which]->adagrad_f32(p, p + 900, g, n, .05f, 1e-6f);
+            }
+        }
+        kern_assert_same(state[1], state[0], 1200, twin->name, n, 0, 0);
+        free(g);
+    }
+}
+
+static void check_layernorm(const struct krn_ops *twin)
+{
+    float *x = kern_new(257, 1), *g = kern_new(257, 2), *b = kern_new(257, 3);
+    float want[257], got[257];
+
+    for (size_t i = 1; i < N_SIZES; i++) {
+        krn_ops_reference.layernorm_f32(want, x, g, b, sizes[i], 1e-5f);
+        twin->layernorm_f32(got, x, g, b, sizes[i], 1e-5f);
+        kern_assert_same(got, want, sizes[i], twin->name, sizes[i], 0, 0);
+    }
+    free(x);
+    free(g);
+    free(b);
+}
+
+/* One product with all its buffers. */
+static void check_one_gemm(const struct krn_ops *twin, size_t m, size_t n,
+                           size_t k, uint64_t seed)
+{
+    const uint64_t how = rng_u64(seed, RNG_SPLIT, 0);
+    struct krn_gemm g = {.ta = how & 1,
+                         .tb = how >> 1 & 1,
+                         .m = m,
+                         .n = n,
+                         .k = k,
+                         .add = how >> 2 & 1,
+                         .sub = how >> 3 & 1};
+
+    g.add = g.add && !g.sub;
+    g.lda = (g.ta ? m : k) + (how >> 4) % 5;
+    g.ldb = (g.tb ? k : n) + (how >> 8) % 5;
+    g.ldc = n + (how >> 12) % 5;
+    const size_t size_a = g.lda * (g.ta ? k : m);
+    const size_t size_b = g.ldb * (g.tb ? n : k), size_c = g.ldc * m;
+    float *a = kern_new(size_a, seed), *b = kern_new(size_b, seed + 1);
+    float *want = kern_new(size_c, 1), *got = kern_new(size_c, 1);
+
+    if ((how >> 16) % 4 == 0)
+        odd_fill(a, size_a, seed);
+    g.a = a;
+    g.b = b;
+    g.c = want;
+    krn_ops_reference.gemm_f32(&g);
+    g.c = got;
+    g.scratch = mem_array(KRN_GEMM_SCRATCH, sizeof(float));
+    assert_non_null(g.scratch);
+    twin->gemm_f32(&g);
+    kern_assert_same(got, want, size_c, twin->name, m, n, k);
+    free(a);
+    free(b);
+    free(want);
+    free(got);
+    free(g.scratch);
+}
+
+static void check_gemm(const struct krn_ops *twin)
+{
+    static const size_t shape[][3] = {
+        {500, 70, 300}, {30, 1900, 33}, {29, 65, 700}, {1, 33, 513},
+        {253, 31, 257}, {14, 32, 256},  {15, 3000, 2}, {5, 129, 1},
+    };
+
+    for (uint64_t i = 0; i < 400; i++) {
+        const struct krn_u32x4 r = rng_pair(i, RNG_SYNTH, 1, 2);
+
+        check_one_gemm(twin, sizes[r.v[0] % 17], sizes[r.v[1] % N_SIZES],
+                       sizes[r.v[2] % 17], i);
+    }
+    for (size_t i = 0; i < sizeof(shape) / sizeof(shape[0]); i++) {
+        for (size_t s = 0; s < 4; s++)
+            check_one_gemm(twin, shape[i][0], shape[i][1], shape[i][2], s);
+    }
+}
+
+static void check_spmm(const struct krn_ops *twin)
+{
+    enum { ROWS = 50, COLS = 40, LD = 262 };
+    float *x = kern_new(COLS * LD, 1), *val = kern_new(ROWS * 9, 2);
+    float *want = kern_new(ROWS * LD, 3), *got = kern_new(ROWS * LD, 3);
+    size_t ptr[ROWS + 1] = {0};
+    uint32_t idx[ROWS * 9];
+
+    for (size_t r = 0; r < ROWS; r++)
+        ptr[r + 1] = ptr[r] + r % 10;
+    for (size_t e = 0; e < ROWS * 9; e++)
+        idx[e] = (uint32_t)rng_below(4, RNG_SYNTH, e, COLS);
+    for (size_t i = 0; i < N_SIZES * 4; i++) {
+        struct krn_spmm s = {.add = i & 1,
+                             .first = i % 7,
+                             .last = ROWS - i % 3,
+                             .d = sizes[i / 4],
+                             .ptr = ptr,
+                             .idx = idx,
+                             .val = i & 2 ? val : NULL,
+                             .x = x,
+                             .ldx = LD,
+                             .y = want,
+                             .ldy = LD - 1};
+
+        krn_ops_reference.spmm_f32(&s);
+        s.y = got;
+        twin->spmm_f32(&s);
+        kern_assert_same(got, want, (size_t)ROWS * LD, twin->name, s.d, i, 0);
+    }
+    free(x);
+    free(val);
+    free(want);
+    free(got);
+}
+
+static void check_syrk(const struct krn_ops *twin)
+{
+    enum { ROWS = 60, LD = 259 };
+    float *x = kern_new(ROWS * LD, 1), *w = kern_new(300, 2);
+    uint32_t idx[300];
+
+    for (size_t e = 0; e < 300; e++)
+        idx[e] = (uint32_t)rng_below(5, RNG_SYNTH, e, ROWS);
+    for (size_t i = 0; i < N_SIZES * 2; i++) {
+        const size_t d = sizes[i / 2], n = sizes[(i * 5 + 1) % N_SIZES];
+        float *want = kern_new(d * LD, 9), *got = kern_new(d * LD, 9);
+        const float *weight = i & 1 ? w : NULL;
+
+        krn_ops_reference.syrk_rows_f32(want, LD, x, LD, idx, weight, n, d);
+        twin->syrk_rows_f32(got, LD, x, LD, idx, weight, n, d);
+        kern_assert_same(got, want, d * LD, twin->name, d, n, i);
+        free(want);
+        free(got);
+    }
+    free(x);
+    free(w);
+}
+
+/* Lower triangle of a random positive definite matrix, junk above. */
+static float *spd_new(size_t d, size_t ld, uint64_t seed)
+{
+    float *x = kern_new(2 * d * d, seed), *a = kern_new(d * ld, seed + 1);
+    uint32_t idx[1024];
+
+    for (uint32_t i = 0; i < 2 * d; i++)
+        idx[i] = i;
+    for (size_t i = 0; i < d; i++) {
+        for (size_t j = 0; j <= i; j++)
+            a[i * ld + j] = i == j;
+    }
+    krn_ops_reference.syrk_rows_f32(a, ld, x, d, idx, NULL, 2 * d, d);
+    free(x);
+    return a;
+}
+
+static void check_chol(const struct krn_ops *twin)
+{
+    for (size_t i = 0; i < N_SIZES * 2; i++) {
+        const size_t d = sizes[i / 2], ld = d + i % 2 * 5;
+        float *a = spd_new(d, ld, i), *b = kern_new(d, i);
+        float *a2 = kern_copy(a, d * ld), *b2 = kern_copy(b, d);
+
+        if (i % 5 == 4 && d > 0)
+            a[d / 2 * (ld + 1)] = a2[d / 2 * (ld + 1)] = -1;
+        assert_int_equal(krn_ops_reference.chol_solve_f32(a, ld, b, d),
+                         twin->chol_solve_f32(a2, ld, b2, d));
+        kern_assert_same(b2, b, d, twin->name, d, ld, i);
+        free(a);
+        free(b);
+        free(a2);
+        free(b2);
+    }
+}
+
+/* Sixteen different systems, number 5 without a solution. */
+static void check_chol16(const struct krn_ops *twin)
+{
+    for (size_t i = 0; i < N_SIZES - 4; i++) {
+        const size_t d = sizes[i], size = d * d;
+        float *a = mem_array(16 * size, sizeof(*a));
+        float *to = mem_array(16 * size, sizeof(*a));
+        float *b = kern_new(16 * d, i), *x = kern_new(16 * d, 0);
+
+        for (size_t lane = 0; lane < 16; lane++) {
+            float *one = spd_new(d, d, lane + i);
+
+            memcpy(a + lane * size, one, size * sizeof(*a));
+            free(one);
+        }
+        if (d > 0)
+            a[5 * size + (d - 1) / 2 * (d + 1)] = 0;
+        for (size_t j = 0; j < 16 * d; j++)
+            x[j] = b[j % 16 * d + j / 16];
+        twin->interleave16_f32(to, a, size, d, d);
+        twin->chol_solve16_f32(to, x, d);
+        for (size_t lane = 0; lane < 16; lane++) {
+            float *y = b + lane * d;
+            const bool good =
+                krn_ops_reference.chol_solve_f32(a + lane * size, d, y, d);
+
+            assert_true(good == (lane != 5 || d == 0));
+            for (size_t j = 0; j < d; j++) {
+                assert_true(good || isnan(y[j]));
+                kern_assert_same(x + j * 16 + lane, y + j, 1, twin->name, d,
+                                 lane, j);
+            }
+        }
+        free(a);
+        free(to);
+        free(b);
+        free(x);
+    }
+}
+
+static void check_topk(const struct krn_ops *twin)
+{
+    static const size_t ks[] = {1, 2, 15, 16, 17, 20, 33, 100, 1024, 1025};
+    enum { N = 5000 };
+    float *x = mem_array(N, sizeof(*x)), s[2][1025];
+    uint32_t id[2][1025];
+
+    assert_non_null(x);
+    for (size_t i = 0; i < sizeof(ks) / sizeof(ks[0]) * 4; i++) {
+        struct krn_topk t[2] = {{ks[i / 4], 0, s[0], id[0]},
+                                {ks[i / 4], 0, s[1], id[1]}};
+
+        if (i % 4 == 0)
+            kern_fill(x, N, i);
+        for (size_t j = 0; j < N && i % 4 == 1; j++) /* many ties */
+            x[j] = (float)rng_below(i, RNG_SYNTH, j, 9);
+        if (i % 4 == 2)
+            odd_fill(x, N, i);
+        for (size_t j = 0; j < N && i % 4 == 3; j++)
+            x[j] = j % 3 ? NAN : -INFINITY;
+        /* out of order, odd pieces */
+        for (size_t piece = 0, from, n; piece < 5; piece++) {
+            from = (piece * 3 % 5) * (N / 5);
+            n = N / 5 - piece % 2;
+            krn_ops_reference.topk_push_f32(t, x + from, (uint32_t)from, n);
+            twin->topk_push_f32(t + 1, x + from, (uint32_t)from, n);
+        }
+        assert_int_equal(t[0].n, t[1].n);
+        kern_assert_same(s[1], s[0], t[0].n, twin->name, t[0].k, i, 0);
+        assert_memory_equal(id[0], id[1], t[0].n * sizeof(uint32_t));
+    }
+    free(x);
+}
+
+#define TWIN_TEST(NAME, CHECK)                                                 \
+    static void NAME(void **state)                                             \
+    {                                                                          \
+        (void)state;                                                           \
+        for_twins(CHECK);                                                      \
+    }
+
+TWIN_TEST(elementwise_functions_have_the_same_bits, check_elementwise)
+TWIN_TEST(elementwise_functions_have_the_same_bits_over_all_exponents,
+          check_elementwise_everywhere)
+TWIN_TEST(vector_kernels_have_the_same_bits, check_vectors)
+TWIN_TEST(optimiser_steps_have_the_same_bits, check_steps)
+TWIN_TEST(layernorm_with_gain_and_bias_has_the_same_bits, check_layernorm)
+TWIN_TEST(gemm_has_the_same_bits, check_gemm)
+TWIN_TEST(spmm_has_the_same_bits, check_spmm)
+TWIN_TEST(syrk_rows_has_the_same_bits, check_syrk)
+TWIN_TEST(chol_solve_has_the_same_bits, check_chol)
+TWIN_TEST(chol_solve16_has_the_bits_of_chol_solve_in_each_lane, check_chol16)
+TWIN_TEST(topk_push_holds_the_same, check_topk)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(elementwise_functions_have_the_same_bits),
+        cmocka_unit_test(
+            elementwise_functions_have_the_same_bits_over_all_exponents),
+        cmocka_unit_test(vector_kernels_have_the_same_bits),
+        cmocka_unit_test(optimiser_steps_have_the_same_bits),
+        cmocka_unit_test(layernorm_with_gain_and_bias_has_the_same_bits),
+        cmocka_unit_test(gemm_has_the_same_bits),
+        cmocka_unit_test(spmm_has_the_same_bits),
+        cmocka_unit_test(syrk_rows_has_the_same_bits),
+        cmocka_unit_test(chol_solve_has_the_same_bits),
+        cmocka_unit_test(chol_solve16_has_the_bits_of_chol_solve_in_each_lane),
+        cmocka_unit_test(topk_push_holds_the_same),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
