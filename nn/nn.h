@@ -1,0 +1,33 @@
+/*
+ * nn/nn.h - all of nn/.
+ *
+ *   tape     building, planning, running          params   weights
+ *   linear   layers, products                     map      activations, sums,
+ *   shape    concat, slice, swap, repeat                   dropout, noise
+ *   reduce   sums, means, soft maxima             norm     layer norm, unit
+ * rows embed    tables, bags                         attend   attention gru
+ * lstm conv                                 loss     losses optim optimisers,
+ * schedules, clipping      stop     early stopping order    the order of
+ * samples
+ */
+#ifndef NN_NN_H
+#define NN_NN_H
+
+#include "nn/attend.h"
+#include "nn/conv.h"
+#include "nn/embed.h"
+#include "nn/gru.h"
+#include "nn/linear.h"
+#include "nn/loss.h"
+#include "nn/lstm.h"
+#include "nn/map.h"
+#include "nn/norm.h"
+#include "nn/optim.h"
+#include "nn/order.h"
+#include "nn/params.h"
+#include "nn/reduce.h"
+#include "nn/shape.h"
+#include "nn/stop.h"
+#include "nn/tape.h"
+
+#endif
