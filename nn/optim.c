@@ -279,6 +279,25 @@ enum err nn_optim_step(struct nn_optim *o)
     return ERR_OK;
 }
 
+enum err nn_optim_train(struct nn_optim *o, struct nn_tape *t, double *loss)
+{
+    double l;
+
+    nn_tape_step(t, o->steps);
+    ERR_TRY(nn_tape_forward(t));
+    l = nn_tape_loss(t);
+    if (!isfinite(l))
+        return err_set(ERR_NUM,
+                       "the loss is not finite in step %llu: lower "
+                       "the learning rate",
+                       (unsigned long long)o->steps);
+    ERR_TRY(nn_tape_backward(t));
+    ERR_TRY(nn_optim_step(o));
+    if (loss != NULL)
+        *loss = l;
+    return ERR_OK;
+}
+
 /* --- state: steps in two floats of 24 bits, then m, then v -------------------
  */
 

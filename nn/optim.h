@@ -52,6 +52,15 @@ void nn_optim_free(struct nn_optim *o);
 ERR_CHECK
 enum err nn_optim_step(struct nn_optim *o);
 
+/*
+ * One training step: forward, backward, nn_optim_step().  The caller has set
+ * the inputs, and the number of the step is set to that of the optimiser.
+ * *loss (or NULL) is that of the batch before the step.
+ * ERR_NUM: the loss is not finite; the weights are as before.
+ */
+ERR_CHECK
+enum err nn_optim_train(struct nn_optim *o, struct nn_tape *t, double *loss);
+
 /* Steps made; the learning rate of step number `step` (from 0). */
 uint64_t nn_optim_steps(const struct nn_optim *o);
 double nn_optim_lr(const struct nn_optim_opt *opt, uint64_t step);

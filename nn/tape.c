@@ -167,6 +167,11 @@ double nn_tape_grad_at(const struct nn_tape *t, const struct nn_tensor *x,
     return x->has_grad ? krn_tape_get(t->k, x->grad, i) : 0;
 }
 
+double nn_tape_loss(const struct nn_tape *t)
+{
+    return t->loss == NULL ? 0 : nn_tape_at(t, t->loss, 0);
+}
+
 /* --- running -----------------------------------------------------------------
  */
 

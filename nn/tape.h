@@ -133,6 +133,9 @@ double nn_tape_at(const struct nn_tape *t, const struct nn_tensor *x, size_t i);
 double nn_tape_grad_at(const struct nn_tape *t, const struct nn_tensor *x,
                        size_t i);
 
+/* The loss that was planned, after a run; 0 in an inference tape. */
+double nn_tape_loss(const struct nn_tape *t);
+
 /* Number of the step, which random draws depend on; and whether dropout acts
  * (default: in tapes with a loss). */
 void nn_tape_step(struct nn_tape *t, uint64_t step);
