@@ -269,7 +269,7 @@ static struct nn_tensor *attend_make(struct nn_tape *t, struct nn_tensor *q,
     o->r[0] = how->drop;
     o->seed = how->drop > 0 ? nn_node_seed(t, how->drop_name) : 0;
     o->keep_bytes = (how->drop > 0 ? 2 : 1) * all * t->k->size;
-    o->work_bytes = par_threads() * cell * t->k->size;
+    o->thread_bytes = cell * t->k->size;
     return o->out[0];
 }
 

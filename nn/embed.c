@@ -167,6 +167,7 @@ static struct nn_tensor *embed_make(struct nn_tape *t, struct nn_tensor *ids,
     o->i[2] = most;
     o->i[3] = mean;
     o->i[4] = bag;
+    o->by_rows = true;
     o->keep_bytes = !bag ? 0 : ids->n * t->k->size;
     o->work_bytes = 4 * ids->n * sizeof(uint32_t);
     if (ids->root->limit > table->dim[0])
@@ -177,7 +178,7 @@ static struct nn_tensor *embed_make(struct nn_tape *t, struct nn_tensor *ids,
 struct nn_tensor *nn_embed(struct nn_tape *t, struct nn_tensor *ids,
                            const char *name, size_t rows, size_t d, double dev)
 {
-    struct nn_tensor *table = nn_node_table(t, name, rows, d, embed_init(dev));
+    struct nn_tensor *table = nn_embed_table(t, name, rows, d, dev);
     size_t dim[NN_DIMS];
 
     if (t->failed == ERR_OK && ids->n_dims == NN_DIMS)
@@ -194,7 +195,7 @@ struct nn_tensor *nn_embed_bag(struct nn_tape *t, struct nn_tensor *ids,
                                struct nn_tensor *weight, const char *name,
                                size_t rows, size_t d, double dev, bool mean)
 {
-    struct nn_tensor *table = nn_node_table(t, name, rows, d, embed_init(dev));
+    struct nn_tensor *table = nn_embed_table(t, name, rows, d, dev);
 
     if (t->failed == ERR_OK && ids->n_dims != 2)
         return nn_node_fail(t, "bags '%s' have two dimensions", ids->name);

@@ -84,14 +84,13 @@ struct nn_tensor *nn_node_tensor(struct nn_tape *t, enum nn_kind kind,
 
 static struct nn_tensor *node_weights(struct nn_tape *t, const char *name,
                                       size_t n_dims, const size_t *dim,
-                                      struct nn_init init, bool by_rows)
+                                      struct nn_init init)
 {
     size_t number;
 
     if (t->failed != ERR_OK || name == NULL)
         return &t->none;
-    t->failed =
-        nn_params_declare(t->params, name, n_dims, dim, init, by_rows, &number);
+    t->failed = nn_params_declare(t->params, name, n_dims, dim, init, &number);
     for (struct nn_tensor *x = t->tensors; t->failed == ERR_OK && x != NULL;
          x = x->older) {
         if (x->param == number)
@@ -112,13 +111,7 @@ struct nn_tensor *nn_node_param(struct nn_tape *t, const char *name,
 {
     if (t->failed != ERR_OK)
         return &t->none;
-    return node_weights(t, node_text(t, name, part), n_dims, dim, init, false);
-}
-
-struct nn_tensor *nn_node_table(struct nn_tape *t, const char *name,
-                                size_t rows, size_t d, struct nn_init init)
-{
-    return node_weights(t, name, 2, (size_t[]){rows, d}, init, true);
+    return node_weights(t, node_text(t, name, part), n_dims, dim, init);
 }
 
 uint64_t nn_node_seed(const struct nn_tape *t, const char *name)

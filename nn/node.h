@@ -6,7 +6,8 @@
  * and writes or adds to (nn_node_add) the gradients of the inputs that want
  * one (nn_node_wants).  Gradients of parameters are always added to.
  * Everything that an operation will need was stated when it was built:
- * keep_bytes live from forward to backward, work_bytes during one call.
+ * keep_bytes live from forward to backward, work_bytes (and thread_bytes for
+ * each thread) during one call.
  */
 #ifndef NN_NODE_H
 #define NN_NODE_H
@@ -25,11 +26,12 @@ struct nn_node {
     struct nn_tensor **in;          /* [n_in]; may hold NULL */
     struct nn_tensor *out[NN_OUTS]; /* the second may be NULL */
     bool *add;                      /* [n_in] */
-    bool active;                    /* takes part in backward */
-    size_t i[8];                    /* numbers of the operation's own */
+    bool by_rows; /* lists the rows of parameters that it gives gradients */
+    bool active;  /* takes part in backward */
+    size_t i[8];  /* numbers of the operation's own */
     double r[4];
     uint64_t seed; /* of random draws */
-    size_t keep_bytes, work_bytes;
+    size_t keep_bytes, work_bytes, thread_bytes;
     void *keep, *work;
     size_t keep_at; /* offset in the arena */
 };
@@ -81,10 +83,6 @@ struct nn_tensor *nn_node_tensor(struct nn_tape *t, enum nn_kind kind,
 struct nn_tensor *nn_node_param(struct nn_tape *t, const char *name,
                                 const char *part, size_t n_dims,
                                 const size_t *dim, struct nn_init init);
-/* A table that this use looks up rows of. */
-struct nn_tensor *nn_node_table(struct nn_tape *t, const char *name,
-                                size_t rows, size_t d, struct nn_init init);
-
 /* Seed of the draws of the thing called `name`. */
 uint64_t nn_node_seed(const struct nn_tape *t, const char *name);
 

@@ -248,6 +248,21 @@ static void optim_clear_rows(struct nn_param *q)
     q->n_touched = 0;
 }
 
+/* What a frozen parameter gathered in tapes built before it was frozen. */
+static void optim_forget(const struct nn_optim *o, struct nn_param *q)
+{
+    void *g = nn_params_grads(o->p);
+    const size_t bytes = o->k->size;
+
+    for (size_t r = 0; q->by_rows && r < q->n_touched; r++)
+        memset(optim_of(o, g, q->at + q->touched[r] * q->dim[1]), 0,
+               q->dim[1] * bytes);
+    if (q->by_rows)
+        optim_clear_rows(q);
+    else
+        memset(optim_of(o, g, q->at), 0, q->n * bytes);
+}
+
 enum err nn_optim_step(struct nn_optim *o)
 {
     double clip = 1;
@@ -266,9 +281,9 @@ enum err nn_optim_step(struct nn_optim *o)
         struct nn_param *q = nn_params_at(o->p, i);
         struct optim_job j = {o, q, clip, optim_now(o, q)};
 
-        if (q->frozen)
-            continue;
-        if (q->by_rows) {
+        if (q->frozen) {
+            optim_forget(o, q);
+        } else if (q->by_rows) {
             par_for((q->n_touched + 63) / 64, optim_rows, &j);
             optim_clear_rows(q);
         } else {

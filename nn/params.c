@@ -79,7 +79,7 @@ static enum err params_add(struct nn_params *p, const char *name, size_t n_dims,
 }
 
 enum err nn_params_declare(struct nn_params *p, const char *name, size_t n_dims,
-                           const size_t *dim, struct nn_init init, bool by_rows,
+                           const size_t *dim, struct nn_init init,
                            size_t *number)
 {
     size_t i = 0;
@@ -98,8 +98,6 @@ enum err nn_params_declare(struct nn_params *p, const char *name, size_t n_dims,
                        "parameter '%s' is used with two shapes: give the "
                        "second use another name",
                        name);
-    if (!by_rows)
-        p->param[i].dense = true;
     *number = i;
     return ERR_OK;
 }

@@ -45,7 +45,8 @@ struct nn_param {
     size_t n_dims, dim[NN_DIMS];
     size_t n, at; /* elements, and where the first one is in the block */
     struct nn_init init;
-    bool frozen, dense;
+    bool frozen;
+    bool dense; /* some training gives a gradient to the whole */
     /* Used by look-ups alone: touched[] lists the rows that have gradients,
      * and steps are made on them alone (a large table costs what it uses). */
     bool by_rows;
@@ -114,7 +115,7 @@ enum err nn_params_load(struct nn_params *p, float *more, size_t n_more,
  * new after planning. */
 ERR_CHECK
 enum err nn_params_declare(struct nn_params *p, const char *name, size_t n_dims,
-                           const size_t *dim, struct nn_init init, bool by_rows,
+                           const size_t *dim, struct nn_init init,
                            size_t *number);
 struct nn_param *nn_params_at(struct nn_params *p, size_t i);
 /* Take the block and draw values (once), and the block of gradients. */

@@ -97,6 +97,8 @@ static void plan_backward(struct nn_tape *t)
             if (x == NULL || !x->needs_grad)
                 continue;
             o->add[k] = x->has_grad || x->param != SIZE_MAX;
+            if (x->param != SIZE_MAX && !o->by_rows)
+                nn_params_at(t->params, x->param)->dense = true;
             if (!x->has_grad)
                 x->first = now;
             x->has_grad = true;
@@ -202,7 +204,9 @@ static void plan_nodes(struct plan *plan, size_t *work_at)
         if (o->keep_bytes != 0)
             o->keep_at = plan_place(plan, o->keep_bytes, t->loss ? 0 : i,
                                     t->loss ? 2 * t->n_nodes : i);
-        work = o->work_bytes > work ? o->work_bytes : work;
+        const size_t bytes = o->work_bytes + t->threads * o->thread_bytes;
+
+        work = bytes > work ? bytes : work;
     }
     *work_at = plan_place(plan, work, 0, 2 * t->n_nodes);
 }
@@ -256,11 +260,11 @@ static enum err plan_take(struct nn_tape *t, struct plan *plan)
 {
     size_t work_at;
 
+    t->threads = par_threads();
     plan_values(plan);
     if (t->loss != NULL)
         plan_grads(plan);
     plan_nodes(plan, &work_at);
-    t->threads = par_threads();
     const size_t scratch = t->threads * KRN_GEMM_SCRATCH * sizeof(float);
 
     t->bytes = plan->end + scratch;
@@ -275,6 +279,22 @@ static enum err plan_take(struct nn_tape *t, struct plan *plan)
     t->training = t->loss != NULL;
     t->planned = true;
     plan_point(t, work_at);
+    return ERR_OK;
+}
+
+/* Rows were all that other tapes gave gradients to, and optimisers count on
+ * that. */
+static enum err plan_tables(const struct nn_tape *t)
+{
+    for (size_t i = 0; i < nn_params_count(t->params); i++) {
+        const struct nn_param *q = nn_params_view(t->params, i);
+
+        if (q->by_rows && q->dense)
+            return err_set(ERR_ARG,
+                           "table '%s' is used as a whole here, and by look-up "
+                           "in a network planned before: plan this one first",
+                           q->name);
+    }
     return ERR_OK;
 }
 
@@ -309,7 +329,9 @@ enum err nn_tape_plan(struct nn_tape *t, struct nn_tensor *loss)
         plan_seconds(t);
         plan_aliases(t);
     }
-    e = plan_take(t, &plan);
+    e = plan_tables(t);
+    if (e == ERR_OK)
+        e = plan_take(t, &plan);
     mem_drop(&s);
     return e;
 }

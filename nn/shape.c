@@ -194,40 +194,60 @@ struct nn_tensor *nn_shape_slice(struct nn_tape *t, struct nn_tensor *x,
 /* --- swap: i = a, b (a < b); dimensions are outer a middle b inner -----------
  */
 
-static void swap_move(struct nn_tape *t, const struct nn_tensor *x, size_t a,
-                      size_t b, void *to, bool add, const void *from)
+struct swap {
+    const struct nn_tensor *x; /* shape before */
+    size_t a, b;
+    void *to;
+    bool add;
+    const void *from;
+};
+
+/* Rows r of the first two parts: outer and a together. */
+static void swap_task(const struct nn_split *s, size_t first, size_t last,
+                      size_t thread)
 {
-    const size_t na = x->dim[a], nb = x->dim[b];
-    const size_t outer = shape_span(x, 0, a);
-    const size_t middle = shape_span(x, a + 1, b);
-    const size_t inner = shape_span(x, b + 1, x->n_dims);
+    const struct swap *w = s->a;
+    const struct nn_tensor *x = w->x;
+    const size_t na = x->dim[w->a], nb = x->dim[w->b];
+    const size_t middle = shape_span(x, w->a + 1, w->b);
+    const size_t inner = shape_span(x, w->b + 1, x->n_dims);
+    const struct nn_tape *t = s->t;
 
-    for (size_t r = 0; r < outer; r++) {
-        for (size_t i = 0; i < na; i++) {
-            for (size_t m = 0; m < middle; m++) {
-                for (size_t j = 0; j < nb; j++) {
-                    const size_t was = ((r * na + i) * middle + m) * nb + j;
-                    const size_t is = ((r * nb + j) * middle + m) * na + i;
+    (void)thread;
+    for (size_t r = first; r < last; r++) {
+        for (size_t mj = 0; mj < middle * nb; mj++) {
+            const size_t m = mj / nb, j = mj % nb;
+            const size_t is = ((r / na * nb + j) * middle + m) * na + r % na;
 
-                    shape_move(t, nn_at(t, to, is * inner), add,
-                               nn_at(t, from, was * inner), inner);
-                }
-            }
+            shape_move(t, nn_at(t, w->to, is * inner), w->add,
+                       nn_at(t, w->from, (r * middle * nb + mj) * inner),
+                       inner);
         }
     }
 }
 
+static void swap_run(struct nn_tape *t, struct nn_node *o, const struct swap *w)
+{
+    const size_t rows = shape_span(w->x, 0, w->a + 1);
+    const size_t row = w->x->n / (rows == 0 ? 1 : rows);
+
+    nn_split_run(&(struct nn_split){t, o, rows, nn_piece_rows(row), swap_task,
+                                    w, NULL, NULL});
+}
+
 static void swap_forward(struct nn_tape *t, struct nn_node *o)
 {
-    swap_move(t, o->in[0], o->i[0], o->i[1], o->out[0]->data, false,
-              o->in[0]->data);
+    swap_run(t, o,
+             &(struct swap){o->in[0], o->i[0], o->i[1], o->out[0]->data, false,
+                            o->in[0]->data});
 }
 
 /* Swapping again is the way back. */
 static void swap_backward(struct nn_tape *t, struct nn_node *o)
 {
-    swap_move(t, o->out[0], o->i[0], o->i[1], o->in[0]->grad, nn_node_add(o, 0),
-              o->out[0]->grad);
+    swap_run(t, o,
+             &(struct swap){o->out[0], o->i[0], o->i[1], o->in[0]->grad,
+                            nn_node_add(o, 0), o->out[0]->grad});
 }
 
 static const struct nn_op op_swap = {"swap", swap_forward, swap_backward};

@@ -4,6 +4,10 @@
  */
 #include "tests/kern.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/key.h"
 #include "base/par.h"
 #include "tests/nn_cases.h"
 
@@ -153,6 +157,24 @@ static void all_instruction_sets_give_the_same_bits(void **state)
         check_kernels(all[i].name, all[i].fn);
 }
 
+static void dropout_draws_are_those_of_philox(void **state)
+{
+    static float x[1000], y[1000];
+
+    (void)state;
+    for (size_t i = 0; i < 1000; i++)
+        x[i] = 1;
+    krn_tape_of(KRN_REFERENCE)
+        ->drop(y, false, x, 12345, 0x1234567890abcdefu, 77, 0.25, 999);
+    for (uint32_t i = 0; i < 999; i++) {
+        const struct krn_u32x4 c = {{i / 4, 77, 0x90abcdefu, 0x12345678u}};
+        const bool kept = krn_philox(12345, c).v[i % 4] >= 0x40000000u;
+
+        assert_true(y[i] == (kept ? (float)(1 / 0.75) : 0));
+    }
+    assert_true(y[999] == 0);
+}
+
 /* --- threads -----------------------------------------------------------------
  */
 
@@ -296,12 +318,60 @@ static void any_number_of_threads_trains_the_same_weights(void **state)
     free(one);
 }
 
-int main(void)
+/* The digest of the weights as text, computed by this program run anew. */
+static void digest_under(const char *isa, char *out, size_t room)
 {
+    char command[300];
+    FILE *f;
+
+    (void)snprintf(command, sizeof(command),
+                   "RECD_ISA=%s /proc/%ld/exe --digest", isa, (long)getpid());
+    f = popen(command, "r");
+    assert_non_null(f);
+    assert_non_null(fgets(out, (int)room, f));
+    assert_int_equal(pclose(f), 0);
+}
+
+static void any_instruction_set_trains_the_same_weights(void **state)
+{
+    char want[80], got[80];
+
+    (void)state;
+    digest_under("reference", want, sizeof(want));
+    assert_int_equal(strlen(want), 65);
+    digest_under("avx2", got, sizeof(got));
+    assert_string_equal(got, want);
+    digest_under("avx512", got, sizeof(got));
+    assert_string_equal(got, want);
+}
+
+static int print_digest(void)
+{
+    unsigned char digest[KEY_DIGEST_BYTES];
+    char text[2 * KEY_DIGEST_BYTES + 1];
+    struct key_digest d;
+    size_t n;
+    float *x = whole_train(2, &n);
+
+    key_digest_init(&d);
+    key_digest_add(&d, x, n * sizeof(*x));
+    key_digest_end(&d, digest);
+    key_hex(digest, sizeof(digest), text);
+    puts(text);
+    free(x);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "--digest") == 0)
+        return print_digest();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_instruction_sets_give_the_same_bits),
+        cmocka_unit_test(dropout_draws_are_those_of_philox),
         cmocka_unit_test(any_number_of_threads_gives_the_same_gradients),
         cmocka_unit_test(any_number_of_threads_trains_the_same_weights),
+        cmocka_unit_test(any_instruction_set_trains_the_same_weights),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -515,7 +515,11 @@ static void frozen_weights_rest(void **state)
     float *x = nn_params_values(n.p);
     float *was = kern_copy(x, nn_params_size(n.p));
 
+    nn_params_freeze(n.p, "item", true);
     (void)net_step(&n, o, 0);
+    assert_true(nn_optim_norm(n.p) == 0);
+    nn_params_freeze(n.p, "item", false);
+    assert_true(nn_optim_norm(n.p) == 0); /* nothing was left behind */
     assert_memory_equal(x + q->at, was + q->at, q->n * sizeof(float));
     assert_memory_not_equal(x + r->at, was + r->at, r->n * sizeof(float));
     free(was);
@@ -750,6 +754,29 @@ static void only_rows_that_were_looked_up_are_stepped(void **state)
     net_close(&n);
 }
 
+static void a_table_used_as_a_whole_must_be_planned_first(void **state)
+{
+    struct net n;
+    struct nn_tape *t;
+
+    (void)state;
+    assert_int_equal(net_open(&n, 3), ERR_OK);
+    for (int training = 0; training < 2; training++) {
+        assert_int_equal(nn_tape_new(&t, n.p), ERR_OK);
+        struct nn_tensor *x = nn_tape_input(t, "x", 2, (size_t[]){3, WIDTH});
+        struct nn_tensor *e = nn_embed_table(t, "item", ITEMS, WIDTH, 0.3);
+
+        x = nn_linear_product(t, x, e, true);
+        x = nn_reduce_mean(t, x, NULL);
+        assert_int_equal(nn_tape_plan(t, training ? x : NULL),
+                         training ? ERR_ARG : ERR_OK);
+        if (training)
+            assert_non_null(strstr(err_note(), "table 'item'"));
+        nn_tape_free(t);
+    }
+    net_close(&n);
+}
+
 /* --- the rest ----------------------------------------------------------------
  */
 
@@ -865,6 +892,7 @@ int main(void)
         cmocka_unit_test(a_gradient_that_is_not_finite_is_an_error),
         cmocka_unit_test(rates_follow_their_schedules),
         cmocka_unit_test(only_rows_that_were_looked_up_are_stepped),
+        cmocka_unit_test(a_table_used_as_a_whole_must_be_planned_first),
         cmocka_unit_test(early_stopping_brings_the_best_weights_back),
         cmocka_unit_test(the_order_of_samples_belongs_to_their_names),
         cmocka_unit_test(bessel_functions_have_their_published_values),
