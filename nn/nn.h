@@ -3,7 +3,7 @@
  *
  *   tape     building, planning, running          params   weights
  *   linear   layers, products                     map      activations, sums,
- *   shape    concat, slice, swap, repeat                   dropout, noise
+ *   shape    concat, slice, swap, pick                     dropout, noise
  *   reduce   sums, means, soft maxima             norm     layer norm, unit
  * rows embed    tables, bags                         attend   attention gru
  * lstm conv                                 loss     losses optim optimisers,
