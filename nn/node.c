@@ -209,6 +209,8 @@ void nn_split_combine(struct nn_tape *t, void *c, const void *part,
 
 #define PRODUCT_ROWS 504
 #define PRODUCT_COLS 1024
+#define PRODUCT_LEAST                                                          \
+    ((size_t)1 << 18) /* multiply-adds worth waking a thread */
 
 static size_t product_up(size_t n, size_t to)
 {
@@ -229,6 +231,8 @@ static void product_cut(struct nn_product *p, size_t threads)
     size_t down = (m + PRODUCT_ROWS - 1) / PRODUCT_ROWS;
     size_t across = (n + PRODUCT_COLS - 1) / PRODUCT_COLS;
 
+    if (m * n <= PRODUCT_LEAST / (p->mm.k + 1))
+        threads = 1;
     if (down * across < threads && m >= n && m >= 28)
         down = product_min(threads, m / 14);
     else if (down * across < threads && n >= 64)

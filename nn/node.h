@@ -133,13 +133,14 @@ static inline size_t nn_split_pieces(size_t n, size_t piece)
 }
 
 /* Pieces of element-wise work, and rows of length n of about that size.
- * Never change: sums are formed piece by piece. */
+ * Never change: sums are formed piece by piece.  Short rows cost more than
+ * their numbers, hence the 256. */
 #define NN_PIECE ((size_t)8192)
 static inline size_t nn_piece_rows(size_t n)
 {
     const size_t rows = NN_PIECE / (n == 0 ? 1 : n);
 
-    return rows == 0 ? 1 : rows;
+    return rows == 0 ? 1 : rows > 256 ? 256 : rows;
 }
 
 /* c[n] += the sum of `pieces` rows of part[][n], in order. */
