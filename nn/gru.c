@@ -160,8 +160,8 @@ static void gru_backward(struct nn_tape *t, struct nn_node *o)
     const struct gru_work w = gru_work_of(t, o, &r);
 
     nn_recur_run(t, o, gru_grad_task);
-    nn_recur_input_grad(t, o, GRU_X, GRU_WX, w.dgi);
-    nn_recur_state_grad(t, o, GRU_WH, gru_prev(t, o, &r), w.dgh);
+    nn_recur_input_grad(t, o, GRU_X, GRU_WX, w.dgi, w.part);
+    nn_recur_state_grad(t, o, GRU_WH, gru_prev(t, o, &r), w.dgh, w.part);
     nn_recur_bias_grad(t, o, GRU_BX, w.dgi, w.part);
     nn_recur_bias_grad(t, o, GRU_BH, w.dgh, w.part);
     if (nn_node_wants(o, GRU_START))
@@ -213,6 +213,6 @@ struct nn_tensor *nn_gru(struct nn_tape *t, struct nn_tensor *x,
            6 * sizeof(size_t));
     o->keep_bytes = 5 * all * t->k->size;
     o->work_bytes =
-        (6 * all + r.batch * 3 * h + nn_recur_bias_work(&r)) * t->k->size;
+        (6 * all + r.batch * 3 * h + nn_recur_part(&r)) * t->k->size;
     return o->out[0];
 }

@@ -77,10 +77,11 @@ static void linear_backward(struct nn_tape *t, struct nn_node *o)
         nn_split_combine(t, o->in[LINEAR_B]->grad, o->work,
                          nn_split_pieces(m, s.piece), out);
     if (nn_node_wants(o, LINEAR_W))
-        nn_product_run(&(struct nn_product){
+        nn_product_long(&(struct nn_product){
             .mm = {true, false, nn_node_add(o, LINEAR_W), in, out, m, x->data,
                    in, dy, out, w->grad, out, NULL},
-            .t = t});
+            .t = t,
+            .part = o->work});
     if (nn_node_wants(o, LINEAR_X))
         nn_product_run(&(struct nn_product){
             .mm = {false, true, nn_node_add(o, LINEAR_X), m, in, out, dy, out,
@@ -90,6 +91,15 @@ static void linear_backward(struct nn_tape *t, struct nn_node *o)
 
 static const struct nn_op op_linear = {"linear", linear_forward,
                                        linear_backward};
+
+/* Sums of the bias, then (in the same place) chunks of a long product. */
+static size_t linear_work(size_t m, size_t in, size_t out)
+{
+    const size_t sums = nn_split_pieces(m, nn_piece_rows(out)) * out;
+    const size_t chunks = nn_product_long_room(in, out, m);
+
+    return sums > chunks ? sums : chunks;
+}
 
 static struct nn_tensor *linear_make(struct nn_tape *t, struct nn_tensor *x,
                                      struct nn_tensor *w, struct nn_tensor *b,
@@ -105,8 +115,8 @@ static struct nn_tensor *linear_make(struct nn_tape *t, struct nn_tensor *x,
     if (o != NULL) {
         o->i[0] = (size_t)act;
         o->r[0] = NN_SLOPE;
-        o->work_bytes = nn_split_pieces(nn_rows(x), nn_piece_rows(nn_cols(w))) *
-                        nn_cols(w) * t->k->size;
+        o->work_bytes =
+            linear_work(nn_rows(x), nn_cols(x), nn_cols(w)) * t->k->size;
         if (krn_map_needs_x((enum krn_map)act))
             o->keep_bytes = o->out[0]->n * t->k->size;
     }

@@ -177,8 +177,8 @@ static void lstm_backward(struct nn_tape *t, struct nn_node *o)
     const struct lstm_work w = lstm_work_of(t, o, &r);
 
     nn_recur_run(t, o, lstm_grad_task);
-    nn_recur_input_grad(t, o, LSTM_X, LSTM_WX, w.dgate);
-    nn_recur_state_grad(t, o, LSTM_WH, lstm_prev(t, o, &r), w.dgate);
+    nn_recur_input_grad(t, o, LSTM_X, LSTM_WX, w.dgate, w.part);
+    nn_recur_state_grad(t, o, LSTM_WH, lstm_prev(t, o, &r), w.dgate, w.part);
     nn_recur_bias_grad(t, o, LSTM_B, w.dgate, w.part);
     lstm_start_grad(t, o, LSTM_START, w.carry);
     lstm_start_grad(t, o, LSTM_CELL, w.dc);
@@ -241,6 +241,6 @@ struct nn_tensor *nn_lstm(struct nn_tape *t, struct nn_tensor *x,
            6 * sizeof(size_t));
     o->keep_bytes = 6 * all * t->k->size;
     o->work_bytes =
-        (4 * all + 2 * r.batch * h + nn_recur_bias_work(&r)) * t->k->size;
+        (4 * all + 2 * r.batch * h + nn_recur_part(&r)) * t->k->size;
     return o->out[0];
 }

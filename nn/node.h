@@ -156,8 +156,14 @@ struct nn_product {
     struct nn_tape *t;
     const struct nn_node *o;
     const void *arg;           /* of after() */
+    void *part;                /* of nn_product_long() */
     size_t rows, cols, across; /* set by nn_product_run() */
 };
 void nn_product_run(struct nn_product *p);
+
+/* The same for a C without gaps and a long k, which is cut as well; no after().
+ * part has room for so many elements as nn_product_long_room() says. */
+size_t nn_product_long_room(size_t m, size_t n, size_t k);
+void nn_product_long(struct nn_product *p);
 
 #endif

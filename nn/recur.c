@@ -33,16 +33,17 @@ void nn_recur_input(struct nn_tape *t, struct nn_node *o, void *gates,
 }
 
 void nn_recur_input_grad(struct nn_tape *t, struct nn_node *o, size_t x,
-                         size_t w, const void *dgates)
+                         size_t w, const void *dgates, void *part)
 {
     const struct nn_recur r = nn_recur_of(o);
     const size_t gh = r.g * r.h, m = r.batch * r.n;
 
     if (nn_node_wants(o, w))
-        nn_product_run(&(struct nn_product){
+        nn_product_long(&(struct nn_product){
             .mm = {true, false, nn_node_add(o, w), r.d, gh, m, o->in[x]->data,
                    r.d, dgates, gh, o->in[w]->grad, gh, NULL},
-            .t = t});
+            .t = t,
+            .part = part});
     if (nn_node_wants(o, x))
         nn_product_run(&(struct nn_product){
             .mm = {false, true, nn_node_add(o, x), m, r.d, gh, dgates, gh,
@@ -51,16 +52,17 @@ void nn_recur_input_grad(struct nn_tape *t, struct nn_node *o, size_t x,
 }
 
 void nn_recur_state_grad(struct nn_tape *t, struct nn_node *o, size_t w,
-                         const void *prev, const void *dgates)
+                         const void *prev, const void *dgates, void *part)
 {
     const struct nn_recur r = nn_recur_of(o);
     const size_t gh = r.g * r.h;
 
     if (nn_node_wants(o, w))
-        nn_product_run(&(struct nn_product){
+        nn_product_long(&(struct nn_product){
             .mm = {true, false, nn_node_add(o, w), r.h, gh, r.batch * r.n, prev,
                    r.h, dgates, gh, o->in[w]->grad, gh, NULL},
-            .t = t});
+            .t = t,
+            .part = part});
 }
 
 static void recur_columns(const struct nn_split *s, size_t first, size_t last,
@@ -74,11 +76,18 @@ static void recur_columns(const struct nn_split *s, size_t first, size_t last,
                      nn_at(s->t, s->a, first * gh), last - first, gh, gh);
 }
 
-size_t nn_recur_bias_work(const struct nn_recur *r)
+static size_t recur_larger(size_t a, size_t b)
 {
-    const size_t gh = r->g * r->h;
+    return a > b ? a : b;
+}
 
-    return nn_split_pieces(r->batch * r->n, nn_piece_rows(gh)) * gh;
+size_t nn_recur_part(const struct nn_recur *r)
+{
+    const size_t gh = r->g * r->h, m = r->batch * r->n;
+
+    return recur_larger(nn_split_pieces(m, nn_piece_rows(gh)) * gh,
+                        recur_larger(nn_product_long_room(r->d, gh, m),
+                                     nn_product_long_room(r->h, gh, m)));
 }
 
 void nn_recur_bias_grad(struct nn_tape *t, struct nn_node *o, size_t bias,

@@ -46,13 +46,13 @@ void nn_recur_input(struct nn_tape *t, struct nn_node *o, void *gates,
 /* From the gradients of gates: of x and Wx; of Wh, given previous states;
  * of a bias (which may be NULL). */
 void nn_recur_input_grad(struct nn_tape *t, struct nn_node *o, size_t x,
-                         size_t w, const void *dgates);
+                         size_t w, const void *dgates, void *part);
 void nn_recur_state_grad(struct nn_tape *t, struct nn_node *o, size_t w,
-                         const void *prev, const void *dgates);
+                         const void *prev, const void *dgates, void *part);
 void nn_recur_bias_grad(struct nn_tape *t, struct nn_node *o, size_t bias,
                         const void *dgates, void *part);
 /* Elements that `part` must hold. */
-size_t nn_recur_bias_work(const struct nn_recur *r);
+size_t nn_recur_part(const struct nn_recur *r);
 
 void nn_recur_run(struct nn_tape *t, struct nn_node *o,
                   void (*fn)(const struct nn_split *s, size_t first,

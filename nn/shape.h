@@ -22,7 +22,8 @@ struct nn_tensor *nn_shape_swap(struct nn_tape *t, struct nn_tensor *x,
 struct nn_tensor *nn_shape_repeat(struct nn_tape *t, struct nn_tensor *x,
                                   size_t axis, size_t times);
 /* x [n][l][d] and ids [n][k] below l -> [n][k][d]: of each list, the elements
- * that ids name (NN_PAD: zeros); a permutation, masked positions, last states. */
+ * that ids name (NN_PAD: zeros); a permutation, masked positions, last states.
+ */
 struct nn_tensor *nn_shape_pick(struct nn_tape *t, struct nn_tensor *x,
                                 struct nn_tensor *ids);
 

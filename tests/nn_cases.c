@@ -89,6 +89,11 @@ static struct nn_tensor *linear_large(struct nn_case_net *g)
     return nn_linear(g->t, leaf(g, DIM(150, 70)), "l", 130, NN_GELU);
 }
 
+static struct nn_tensor *linear_long(struct nn_case_net *g)
+{
+    return nn_linear(g->t, leaf(g, DIM(2100, 3)), "l", 2, NN_TANH);
+}
+
 static struct nn_tensor *product_one(struct nn_case_net *g)
 {
     struct nn_tensor *a = leaf(g, DIM(2, 3, 4));
@@ -348,6 +353,11 @@ static struct nn_tensor *gru_full(struct nn_case_net *g)
     return nn_gru(g->t, x, "h", 3, NULL);
 }
 
+static struct nn_tensor *gru_long(struct nn_case_net *g)
+{
+    return nn_gru(g->t, leaf(g, DIM(700, 3, 2)), "g", 2, NULL);
+}
+
 static struct nn_tensor *lstm_plain(struct nn_case_net *g)
 {
     return nn_lstm(g->t, leaf(g, DIM(3, 4, 2)), "l", 5, NULL);
@@ -478,6 +488,7 @@ const struct nn_case nn_cases[] = {
     CASE(linear_tanh),     CASE(linear_sigmoid),
     CASE(linear_softplus), CASE(linear_swish),
     CASE(linear_shared),   CASE(linear_large),
+    CASE(linear_long),     CASE(gru_long),
     CASE(product_one),     CASE(product_turned),
     CASE(product_many),    CASE(product_square),
     CASE(map_relu),        CASE(map_leaky),
