@@ -66,9 +66,10 @@ void rec_columns_free(struct rec_columns *c);
 uint32_t rec_key_find(const uint64_t *keys, size_t n, uint64_t key);
 
 /*
- * Hold out rows for validation: keep[r] = 0 for a share of each person's rows
- * (by draws keyed with the seed and the row's own keys), 1 for the others; at
- * least one row of each person is kept.
+ * Hold out rows for validation: keep[r] = 0 for about a share of each
+ * person's rows, 1 for the others; at least one row of each person is kept.
+ * A row is held out when its own draw, keyed with the seed, the person and
+ * the item, is below `share`, so that taking a row away moves no other.
  */
 void rec_data_holdout(const struct rec_data *d, double share, uint64_t seed,
                       uint8_t *keep);

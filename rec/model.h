@@ -26,16 +26,20 @@
 
 struct rec_model {
     const struct rec_model_ops *ops;
-    void *opts;    /* ops->opts_bytes, filled by ops->opts; owned */
-    uint64_t seed; /* of the run that made it */
+    void *opts;      /* ops->opts_bytes, filled by ops->opts; owned */
+    uint64_t seed;   /* of the run that made it */
     uint64_t epochs; /* that were run */
     size_t n_users, n_items;
-    const uint64_t *user_key; /* [n_users]: view of array "user_key" */
-    const uint64_t *item_key; /* [n_items]: view of array "item_key" */
-    struct sto_array array[REC_ARRAYS_MAX]; /* keys first, then the weights */
+    const uint64_t *user_key;   /* [n_users]: view of array "user_key" */
+    const uint64_t *item_key;   /* [n_items]: view of array "item_key" */
+    const uint32_t *popularity; /* [n_items] training rows of each item: view
+                                   of array "popularity" */
+    struct sto_array array[REC_ARRAYS_MAX]; /* keys and
+                              popularity first, then the weights */
     size_t n_arrays;
     void *block;              /* what array[].data point into, when trained */
     struct sto_weights saved; /* the same, when opened from a store */
+    void *texts;              /* of options that were read from JSON; owned */
 };
 
 /* People to score: user[q] is a number in the model's universe or REC_NOBODY;
@@ -85,6 +89,11 @@ struct rec_model_ops {
     /* Or all scores of a batch at once: scores[n][n_items]. */
     enum err (*score)(const struct rec_model *m, const struct rec_query *q,
                       float *scores);
+
+    /* Whether the arrays of a model that comes from a file have the names,
+     * types, shapes and indices that the functions above rely upon (see
+     * rec_model_has()).  NULL: nothing beyond keys and popularity. */
+    bool (*valid)(const struct rec_model *m);
 };
 
 /* The models in Makefile.am order, ending with NULL. */
@@ -106,14 +115,18 @@ struct rec_array_spec {
     size_t rows, cols;
 };
 
-/* Allocate m's block: the keys of d (copied) and the named arrays, zeroed.
- * A second call replaces the first.  ERR_NOMEM. */
+/* Allocate m's block: the keys of d (copied), the popularity of its items and
+ * the named arrays, zeroed.  A second call replaces the first.  ERR_NOMEM. */
 ERR_CHECK
 enum err rec_model_alloc(struct rec_model *m, const struct rec_data *d,
                          const struct rec_array_spec *spec, size_t n);
 
 /* The data of the array called `name`; the model must have it (assert). */
 void *rec_model_array(const struct rec_model *m, const char *name);
+
+/* Whether m has an array of that name, type and shape. */
+bool rec_model_has(const struct rec_model *m, const char *name,
+                   enum sto_type type, uint64_t rows, uint64_t cols);
 
 /* Budget check (ERR_NOMEM before any work), then ops->fit(), then a check
  * that every float array is finite (ERR_NUM). */

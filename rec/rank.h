@@ -3,6 +3,9 @@
  *
  * Order: score descending, then item number ascending (canonical order), so
  * that ties have one answer.  NaN scores rank last.
+ *
+ * A person whose history in the query is empty gets the items in the order of
+ * popularity, whatever the model is.
  */
 #ifndef REC_RANK_H
 #define REC_RANK_H
@@ -16,10 +19,11 @@
 
 /*
  * item[n][k] and score[n][k] (score may be NULL) for the n people of q;
- * short lists (fewer than k candidates) end with REC_NOBODY.  hide_seen
- * leaves out the items of the query's history.  Threads inside; memory
- * O(threads * 256 * n_items) floats at most for models that score whole rows,
- * O(threads * 4096) for inner products.
+ * short lists (fewer than k candidates) end with REC_NOBODY and -infinity.
+ * hide_seen leaves out the items of the query's history.  Threads inside;
+ * memory O(threads * 256 * n_items) floats at most, about 4 million otherwise,
+ * for models that score whole rows; a copy of the item vectors, the vectors of
+ * at most 8192 people and 2.3 MB a thread for inner products.
  */
 ERR_CHECK
 enum err rec_rank(const struct rec_model *m, const struct rec_query *q,

@@ -1,0 +1,197 @@
+/* rec/model_file.c - a model's options as JSON, and its life in the store. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "rec/model.h"
+
+static json_t *option_value(const struct opt *r, const void *base)
+{
+    const void *at = (const char *)base + r->offset;
+    const char *text;
+
+    switch (r->kind) {
+    case OPT_BOOL:
+        return json_boolean(*(const bool *)at);
+    case OPT_INT:
+        return json_integer(*(const int64_t *)at);
+    case OPT_REAL:
+        return json_real(*(const double *)at);
+    case OPT_TEXT:
+    case OPT_CHOICE:
+        memcpy(&text, at, sizeof(text));
+        return text == NULL ? json_null() : json_string(text);
+    }
+    return NULL;
+}
+
+enum err rec_model_options_json(const struct rec_model *m, char **out)
+{
+    json_t *root = json_object();
+    bool good = root != NULL;
+    char *text = NULL;
+
+    for (const struct opt *r = m->ops->opts; r != NULL && r->name != NULL; r++)
+        good = good && json_object_set_new(root, r->name,
+                                           option_value(r, m->opts)) == 0;
+    if (good)
+        text = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    json_decref(root);
+    if (text == NULL)
+        return err_set(ERR_NOMEM, "no memory for the options of %s",
+                       m->ops->name);
+    *out = text;
+    return ERR_OK;
+}
+
+/* Assign one member through the same door as the command line. */
+static enum err option_assign(struct rec_model *m, const char *name,
+                              const json_t *v)
+{
+    char text[64] = "";
+
+    if (json_is_null(v))
+        return ERR_OK;
+    if (json_is_string(v))
+        return opt_assign(m->ops->opts, m->opts, name, json_string_value(v));
+    if (json_is_boolean(v))
+        (void)snprintf(text, sizeof(text), "%s",
+                       json_is_true(v) ? "true" : "false");
+    else if (json_is_integer(v))
+        (void)snprintf(text, sizeof(text), "%lld",
+                       (long long)json_integer_value(v));
+    else if (json_is_real(v))
+        (void)snprintf(text, sizeof(text), "%.17g", json_real_value(v));
+    else
+        return err_set(ERR_FORMAT, "option %s of model %s is no plain value",
+                       name, m->ops->name);
+    return opt_assign(m->ops->opts, m->opts, name, text);
+}
+
+enum err rec_model_options_parse(struct rec_model *m, const char *json)
+{
+    static const struct opt none[] = {{.name = NULL}};
+    json_t *root = json_loads(json, 0, NULL);
+    const struct opt *rows = m->ops->opts != NULL ? m->ops->opts : none;
+
+    if (!json_is_object(root)) {
+        json_decref(root);
+        return err_set(ERR_FORMAT,
+                       "the options of model %s are not a JSON "
+                       "object",
+                       m->ops->name);
+    }
+    json_decref(m->texts);
+    m->texts = root; /* text options point into it */
+    for (; rows->name != NULL; rows++) {
+        const json_t *v = json_object_get(root, rows->name);
+
+        if (v != NULL)
+            ERR_TRY(option_assign(m, rows->name, v));
+    }
+    return ERR_OK;
+}
+
+enum err rec_model_save(struct rec_model *m, struct sto *st,
+                        struct sto_model *info)
+{
+    char *options = NULL;
+
+    assert(strlen(m->ops->name) < sizeof(info->model));
+    ERR_TRY(rec_model_options_json(m, &options));
+    free(info->options);
+    info->options = options;
+    memcpy(info->model, m->ops->name, strlen(m->ops->name) + 1);
+    info->seed = m->seed;
+    info->epochs = m->epochs;
+    rec_model_digest(m, info->digest);
+    return sto_model_put(st, info, m->array, m->n_arrays);
+}
+
+/* --- opening ----------------------------------------------------------------
+ */
+
+static enum err open_bad(const char *name)
+{
+    return err_set(ERR_FORMAT,
+                   "the weights of model %s do not have the shape "
+                   "that its kind needs: train it again",
+                   name);
+}
+
+/* Ascending, as every search relies on. */
+static bool keys_good(const uint64_t *key, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        if (key[i - 1] >= key[i])
+            return false;
+    }
+    return true;
+}
+
+static enum err open_core(struct rec_model *m, const char *name)
+{
+    const struct sto_array *a = m->array;
+
+    if (m->n_arrays < 3 || a[0].rows >= REC_NOBODY || a[1].rows >= REC_NOBODY ||
+        !rec_model_has(m, "user_key", STO_U64, a[0].rows, 1) ||
+        !rec_model_has(m, "item_key", STO_U64, a[1].rows, 1) ||
+        !rec_model_has(m, "popularity", STO_U32, a[1].rows, 1) ||
+        strcmp(a[0].name, "user_key") != 0 ||
+        strcmp(a[1].name, "item_key") != 0)
+        return open_bad(name);
+    m->n_users = (size_t)a[0].rows;
+    m->n_items = (size_t)a[1].rows;
+    m->user_key = a[0].data;
+    m->item_key = a[1].data;
+    m->popularity = rec_model_array(m, "popularity");
+    if (!keys_good(m->user_key, m->n_users) ||
+        !keys_good(m->item_key, m->n_items) ||
+        (m->ops->valid != NULL && !m->ops->valid(m)))
+        return open_bad(name);
+    return ERR_OK;
+}
+
+static enum err open_weights(struct rec_model *m, struct sto_view *v,
+                             const struct sto_model *info)
+{
+    ERR_TRY(rec_model_options_parse(m, info->options));
+    ERR_TRY(sto_weights_open(v, info->name, &m->saved));
+    if (m->saved.n > REC_ARRAYS_MAX)
+        return open_bad(info->name);
+    m->n_arrays = m->saved.n;
+    for (size_t i = 0; i < m->saved.n; i++)
+        m->array[i] = m->saved.array[i];
+    m->seed = info->seed;
+    m->epochs = info->epochs;
+    return open_core(m, info->name);
+}
+
+enum err rec_model_open(struct rec_model **out, struct sto_view *v,
+                        const char *name, struct sto_model *info)
+{
+    struct sto_model found = {0};
+    const struct rec_model_ops *ops = NULL;
+    struct rec_model *m = NULL;
+    enum err e;
+
+    ERR_TRY(sto_model_get(v, name, &found));
+    e = rec_model_find(found.model, &ops);
+    if (e == ERR_OK)
+        e = rec_model_new(&m, ops);
+    if (e == ERR_OK)
+        e = open_weights(m, v, &found);
+    if (e != ERR_OK) {
+        rec_model_free(m);
+        sto_model_free(&found);
+        return e;
+    }
+    if (info != NULL)
+        *info = found;
+    else
+        sto_model_free(&found);
+    *out = m;
+    return ERR_OK;
+}

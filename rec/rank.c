@@ -1,0 +1,326 @@
+/*
+ * rec/rank.c - the best k items for many people.
+ *
+ * Inner products: a task owns a block of people and goes over the items in
+ * tiles that stay in the cache: one matrix product a tile, then each person's
+ * scores are offered to that person's k best, in runs between the items that
+ * are to be left out.  Whole rows: a batch of rows is scored by the model,
+ * then each person's row goes the same way.
+ *
+ * The k best are a set that does not depend on the order of offers, and each
+ * score is one chain: same lists for any tile, block and number of threads.
+ */
+#include "rec/rank.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "base/mem.h"
+#include "base/par.h"
+
+#define RANK_PEOPLE 112       /* of a task, for inner products */
+#define RANK_TILE 512         /* items */
+#define RANK_EMBED 8192       /* people whose vectors are held at once */
+#define RANK_ROWS 256         /* most rows of a batch, for whole rows */
+#define RANK_FLOATS (4 << 20) /* about so many scores in such a batch */
+
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+struct ranking {
+    const struct rec_model *m;
+    const struct rec_query *q;
+    size_t k;
+    bool hide_seen;
+    uint32_t *item; /* [n][k] */
+    float *score;   /* [n][k], never NULL inside */
+    size_t first;   /* person of q that the buffers below begin with */
+    size_t n;       /* people in them */
+    const float *vec, *items; /* [n][d], [d][n_items] */
+    size_t d;
+    float *tile;       /* [threads][RANK_PEOPLE][RANK_TILE] */
+    float *scratch;    /* [threads][KRN_GEMM_SCRATCH] */
+    const float *rows; /* [n][n_items] whole rows, or one row of popularity */
+};
+
+/* A person's place in the items to leave out. */
+struct seen {
+    const uint32_t *at, *end;
+};
+
+static struct seen seen_of(const struct ranking *r, size_t q)
+{
+    struct seen s = {NULL, NULL};
+
+    if (r->hide_seen && r->q->ptr[q] < r->q->ptr[q + 1]) {
+        s.at = r->q->item + r->q->ptr[q];
+        s.end = r->q->item + r->q->ptr[q + 1];
+    }
+    return s;
+}
+
+/* Offer items first..first+n-1 in the runs between the seen ones. */
+static void offer(struct krn_topk *t, struct seen *seen, const float *score,
+                  size_t first, size_t n)
+{
+    const struct krn_ops *ops = cpu_ops();
+    size_t at = 0;
+
+    while (at < n) {
+        size_t end = n;
+
+        if (seen->at < seen->end && *seen->at < first + n)
+            end = *seen->at++ - first;
+        if (end > at)
+            ops->topk_push_f32(t, score + at, (uint32_t)(first + at), end - at);
+        at = end < n ? end + 1 : n;
+    }
+}
+
+static struct krn_topk list_of(const struct ranking *r, size_t q)
+{
+    return (struct krn_topk){r->k, 0, r->score + q * r->k, r->item + q * r->k};
+}
+
+static void finish(struct krn_topk *t)
+{
+    krn_topk_sort(t);
+    for (size_t j = t->n; j < t->k; j++) {
+        t->id[j] = REC_NOBODY;
+        t->score[j] = -INFINITY;
+    }
+}
+
+static bool has_history(const struct rec_query *q, size_t i)
+{
+    return q->ptr[i] < q->ptr[i + 1];
+}
+
+/* --- inner products ---------------------------------------------------------
+ */
+
+static void tile_product(const struct ranking *r, size_t person, size_t n,
+                         size_t first, size_t items, size_t thread)
+{
+    const struct krn_gemm g = {
+        .m = n,
+        .n = items,
+        .k = r->d,
+        .a = r->vec + person * r->d,
+        .lda = r->d,
+        .b = r->items + first,
+        .ldb = r->m->n_items,
+        .c = r->tile + thread * RANK_PEOPLE * RANK_TILE,
+        .ldc = RANK_TILE,
+        .scratch = r->scratch + thread * KRN_GEMM_SCRATCH,
+    };
+
+    cpu_ops()->gemm_f32(&g);
+}
+
+static void product_task(void *arg, size_t task, size_t thread)
+{
+    const struct ranking *r = arg;
+    const size_t person = task * RANK_PEOPLE;
+    const size_t n = min_size(RANK_PEOPLE, r->n - person);
+    const float *tile = r->tile + thread * RANK_PEOPLE * RANK_TILE;
+    struct krn_topk list[RANK_PEOPLE];
+    struct seen seen[RANK_PEOPLE];
+
+    for (size_t p = 0; p < n; p++) {
+        list[p] = list_of(r, r->first + person + p);
+        seen[p] = seen_of(r, r->first + person + p);
+    }
+    for (size_t i = 0; i < r->m->n_items; i += RANK_TILE) {
+        const size_t items = min_size(RANK_TILE, r->m->n_items - i);
+
+        tile_product(r, person, n, i, items, thread);
+        for (size_t p = 0; p < n; p++)
+            offer(&list[p], &seen[p], tile + p * RANK_TILE, i, items);
+    }
+    for (size_t p = 0; p < n; p++)
+        finish(&list[p]);
+}
+
+struct transposing {
+    const float *from; /* [n][d] */
+    float *to;         /* [d][n] */
+    size_t n, d;
+};
+
+#define TURN 64 /* items of a task */
+
+static void transpose_task(void *arg, size_t task, size_t thread)
+{
+    const struct transposing *t = arg;
+    const size_t first = task * TURN, n = min_size(TURN, t->n - first);
+
+    (void)thread;
+    for (size_t j = 0; j < t->d; j++) {
+        for (size_t i = first; i < first + n; i++)
+            t->to[j * t->n + i] = t->from[i * t->d + j];
+    }
+}
+
+/* The vectors of the items, one row a dimension: what the product reads. */
+static const float *items_across(struct mem_scratch *s,
+                                 const struct rec_model *m, size_t *d)
+{
+    struct transposing t = {.n = m->n_items};
+
+    t.from = m->ops->item_vectors(m, d);
+    t.d = *d;
+    t.to = mem_take(s, t.d, t.n, sizeof(float));
+    if (t.to != NULL)
+        par_for((t.n + TURN - 1) / TURN, transpose_task, &t);
+    return t.to;
+}
+
+static struct rec_query query_part(const struct rec_query *q, size_t first,
+                                   size_t n)
+{
+    return (struct rec_query){n, q->user + first, q->ptr + first, q->item,
+                              q->value};
+}
+
+static enum err rank_products(struct ranking *r, struct mem_scratch *s)
+{
+    const size_t batch = min_size(r->q->n, RANK_EMBED);
+    float *vec;
+
+    r->items = items_across(s, r->m, &r->d);
+    vec = mem_take(s, batch, r->d, sizeof(float));
+    r->tile =
+        mem_take(s, par_threads() * RANK_PEOPLE, RANK_TILE, sizeof(float));
+    r->scratch = mem_take(s, par_threads(), KRN_GEMM_SCRATCH, sizeof(float));
+    if (s->failed)
+        return err_set(ERR_NOMEM, "no memory for ranking");
+    r->vec = vec;
+    for (r->first = 0; r->first < r->q->n; r->first += r->n) {
+        r->n = min_size(batch, r->q->n - r->first);
+        const struct rec_query part = query_part(r->q, r->first, r->n);
+
+        ERR_TRY(r->m->ops->embed(r->m, &part, vec));
+        par_for((r->n + RANK_PEOPLE - 1) / RANK_PEOPLE, product_task, r);
+    }
+    return ERR_OK;
+}
+
+/* --- whole rows -------------------------------------------------------------
+ */
+
+static void row_task(void *arg, size_t task, size_t thread)
+{
+    const struct ranking *r = arg;
+    struct krn_topk list = list_of(r, r->first + task);
+    struct seen seen = seen_of(r, r->first + task);
+
+    (void)thread;
+    offer(&list, &seen, r->rows + task * r->m->n_items, 0, r->m->n_items);
+    finish(&list);
+}
+
+static enum err rank_rows(struct ranking *r, struct mem_scratch *s)
+{
+    size_t batch = RANK_FLOATS / (r->m->n_items + 1) + 1;
+    float *rows;
+
+    batch = batch < 8 ? 8 : batch;
+    batch = min_size(r->q->n, min_size(batch, RANK_ROWS * par_threads()));
+    rows = mem_take(s, batch, r->m->n_items, sizeof(float));
+    if (s->failed)
+        return err_set(ERR_NOMEM, "no memory for ranking");
+    r->rows = rows;
+    for (r->first = 0; r->first < r->q->n; r->first += r->n) {
+        r->n = min_size(batch, r->q->n - r->first);
+        const struct rec_query part = query_part(r->q, r->first, r->n);
+
+        ERR_TRY(r->m->ops->score(r->m, &part, rows));
+        par_for(r->n, row_task, r);
+    }
+    return ERR_OK;
+}
+
+/* --- people without a history -----------------------------------------------
+ */
+
+static void newcomer_task(void *arg, size_t task, size_t thread)
+{
+    const struct ranking *r = arg;
+    struct krn_topk list = list_of(r, task);
+    struct seen none = {NULL, NULL};
+
+    (void)thread;
+    if (has_history(r->q, task))
+        return;
+    offer(&list, &none, r->rows, 0, r->m->n_items);
+    finish(&list);
+}
+
+/* Popularity order for those who have no history, whatever the model says. */
+static enum err rank_newcomers(struct ranking *r, struct mem_scratch *s)
+{
+    size_t n = 0;
+    float *row;
+
+    for (size_t i = 0; i < r->q->n; i++)
+        n += !has_history(r->q, i);
+    if (n == 0)
+        return ERR_OK;
+    row = mem_take(s, 1, r->m->n_items, sizeof(float));
+    if (row == NULL)
+        return err_set(ERR_NOMEM, "no memory for ranking");
+    for (size_t i = 0; i < r->m->n_items; i++)
+        row[i] = (float)r->m->popularity[i];
+    r->rows = row;
+    par_for(r->q->n, newcomer_task, r);
+    return ERR_OK;
+}
+
+enum err rec_rank(const struct rec_model *m, const struct rec_query *q,
+                  size_t k, bool hide_seen, uint32_t *item, float *score)
+{
+    struct mem_scratch s = {0};
+    struct ranking r = {.m = m,
+                        .q = q,
+                        .k = k,
+                        .hide_seen = hide_seen,
+                        .item = item,
+                        .score = score};
+    enum err e;
+
+    if (k == 0 || q->n == 0)
+        return ERR_OK;
+    if (score == NULL)
+        r.score = mem_take(&s, q->n, k, sizeof(float));
+    if (s.failed)
+        e = err_set(ERR_NOMEM, "no memory for ranking");
+    else
+        e = m->ops->score != NULL ? rank_rows(&r, &s) : rank_products(&r, &s);
+    if (e == ERR_OK)
+        e = rank_newcomers(&r, &s);
+    mem_drop(&s);
+    return e;
+}
+
+enum err rec_rank_users(const struct rec_model *m, const struct rec_data *d,
+                        size_t first, size_t n, size_t k, bool hide_seen,
+                        uint32_t *item, float *score)
+{
+    struct mem_scratch s = {0};
+    uint32_t *user = mem_take(&s, n, 1, sizeof(*user));
+    const struct rec_query q = {n, user, d->user_ptr + first, d->item,
+                                d->value};
+    enum err e;
+
+    if (s.failed)
+        return err_set(ERR_NOMEM, "no memory for ranking");
+    for (size_t i = 0; i < n; i++)
+        user[i] = (uint32_t)(first + i);
+    e = rec_rank(m, &q, k, hide_seen, item, score);
+    mem_drop(&s);
+    return e;
+}
