@@ -33,7 +33,6 @@ struct nn_node {
     uint64_t seed; /* of random draws */
     size_t keep_bytes, work_bytes, thread_bytes;
     void *keep, *work;
-    size_t keep_at; /* offset in the arena */
 };
 
 struct nn_op {

@@ -4,8 +4,9 @@
  * Time: node i runs forward at time i and backward at time 2 n - 1 - i.  A
  * piece of memory is wanted from one time to another; pieces whose times do
  * not meet may share a place.  They are placed one after the other, each at
- * the lowest offset that is free for all of its time: not optimal, but no
- * worse than a few per cent on nets, and simple.
+ * the lowest offset that is free for all of its time: not optimal, but simple
+ * and close.  What lives all the time stands below and is left out of the
+ * search, which would be slow for nets of thousands of nodes.
  *
  * With a loss, values live from forward until the node's own backward, so only
  * gradients share; without one, values share.
@@ -17,53 +18,71 @@
 struct plan_piece {
     size_t first, last; /* times, inclusive */
     size_t bytes, at;
+    void **slot; /* where the pointer is wanted */
 };
 
 struct plan {
     struct nn_tape *t;
-    struct plan_piece *piece; /* those placed so far */
-    size_t n, room;
-    size_t end; /* bytes */
+    struct plan_piece *piece; /* those wanted */
+    size_t n;
+    size_t base, end; /* bytes: what lives all the time; everything */
+    void *work;
 };
 
-static size_t plan_up(size_t bytes)
+static size_t plan_end(const struct nn_tape *t)
 {
-    return (bytes + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
+    return 2 * t->n_nodes;
 }
 
-/* The lowest offset >= at where p may stand, given that some placed piece is
- * in the way; at itself when none is. */
-static size_t plan_next(const struct plan *plan, const struct plan_piece *p,
-                        size_t at)
+static void plan_want(struct plan *plan, void **slot, size_t bytes,
+                      size_t first, size_t last)
 {
-    for (size_t i = 0; i < plan->n; i++) {
-        const struct plan_piece *q = &plan->piece[i];
+    bytes = bytes == 0 ? 1 : bytes;
+    bytes = (bytes + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
+    plan->piece[plan->n++] = (struct plan_piece){first, last, bytes, 0, slot};
+}
 
+static bool plan_always(const struct plan *plan, const struct plan_piece *p)
+{
+    return p->first == 0 && p->last == plan_end(plan->t);
+}
+
+/* Where p must move to from p->at because one of the pieces before it that
+ * share memory is in the way; p->at itself when none is. */
+static size_t plan_next(const struct plan *plan, const struct plan_piece *p)
+{
+    for (const struct plan_piece *q = plan->piece; q < p; q++) {
         if (q->first <= p->last && p->first <= q->last &&
-            q->at < at + p->bytes && at < q->at + q->bytes)
+            q->at < p->at + p->bytes && p->at < q->at + q->bytes &&
+            !plan_always(plan, q))
             return q->at + q->bytes;
     }
-    return at;
+    return p->at;
 }
 
-/* Place a piece; returns its offset.  The loop ends: offsets only grow, and
- * behind all pieces there is room. */
-static size_t plan_place(struct plan *plan, size_t bytes, size_t first,
-                         size_t last)
+/* First what lives all the time, one behind the other; then the rest above.
+ * The inner loop ends: offsets only grow, and behind all pieces there is room.
+ */
+static void plan_place(struct plan *plan)
 {
-    struct plan_piece p = {first, last, plan_up(bytes == 0 ? 1 : bytes), 0};
+    struct plan_piece *const end = plan->piece + plan->n;
 
-    for (;;) {
-        const size_t next = plan_next(plan, &p, p.at);
-
-        if (next == p.at)
-            break;
-        p.at = next;
+    for (struct plan_piece *p = plan->piece; p < end; p++) {
+        if (plan_always(plan, p)) {
+            p->at = plan->base;
+            plan->base += p->bytes;
+        }
     }
-    plan->piece[plan->n++] = p;
-    if (p.at + p.bytes > plan->end)
-        plan->end = p.at + p.bytes;
-    return p.at;
+    plan->end = plan->base;
+    for (struct plan_piece *p = plan->piece; p < end; p++) {
+        if (plan_always(plan, p))
+            continue;
+        p->at = plan->base;
+        for (size_t next; (next = plan_next(plan, p)) != p->at;)
+            p->at = next;
+        if (p->at + p->bytes > plan->end)
+            plan->end = p->at + p->bytes;
+    }
 }
 
 /* --- which gradients there are -----------------------------------------------
@@ -137,21 +156,10 @@ static size_t plan_elem(const struct nn_tape *t, const struct nn_tensor *x)
                                 : t->k->size;
 }
 
-/* Offsets are kept in the pointers until the arena is there. */
-static void *plan_hold(size_t at)
-{
-    return (void *)(uintptr_t)(at + 1);
-}
-
-static void *plan_release(const struct nn_tape *t, void *held)
-{
-    return held == NULL ? NULL : t->arena + ((uintptr_t)held - 1);
-}
-
 static void plan_values(struct plan *plan)
 {
     struct nn_tape *t = plan->t;
-    const size_t end = 2 * t->n_nodes;
+    const size_t end = plan_end(t);
 
     for (size_t i = 0; t->loss == NULL && i < t->n_nodes; i++) {
         for (size_t k = 0; k < t->node[i]->n_in; k++) {
@@ -168,9 +176,8 @@ static void plan_values(struct plan *plan)
             t->loss == NULL && !x->kept && x->read && x->maker != SIZE_MAX;
 
         if (x->root == x && x->param == SIZE_MAX)
-            x->data = plan_hold(plan_place(plan, x->n * plan_elem(t, x),
-                                           shares ? x->maker : 0,
-                                           shares ? x->last : end));
+            plan_want(plan, &x->data, x->n * plan_elem(t, x),
+                      shares ? x->maker : 0, shares ? x->last : end);
     }
 }
 
@@ -187,13 +194,12 @@ static void plan_grads(struct plan *plan)
         const size_t last =
             x->maker == SIZE_MAX || zero ? 2 * n : 2 * n - 1 - x->maker;
 
-        x->grad = plan_hold(
-            plan_place(plan, x->n * t->k->size, zero ? 0 : x->first, last));
+        plan_want(plan, &x->grad, x->n * t->k->size, zero ? 0 : x->first, last);
     }
 }
 
 /* What nodes keep; and one piece of work memory for all. */
-static void plan_nodes(struct plan *plan, size_t *work_at)
+static void plan_nodes(struct plan *plan)
 {
     struct nn_tape *t = plan->t;
     size_t work = 1;
@@ -202,31 +208,31 @@ static void plan_nodes(struct plan *plan, size_t *work_at)
         struct nn_node *o = t->node[i];
 
         if (o->keep_bytes != 0)
-            o->keep_at = plan_place(plan, o->keep_bytes, t->loss ? 0 : i,
-                                    t->loss ? 2 * t->n_nodes : i);
+            plan_want(plan, &o->keep, o->keep_bytes, t->loss ? 0 : i,
+                      t->loss ? plan_end(t) : i);
         const size_t bytes = o->work_bytes + t->threads * o->thread_bytes;
 
         work = bytes > work ? bytes : work;
     }
-    *work_at = plan_place(plan, work, 0, 2 * t->n_nodes);
+    plan_want(plan, &plan->work, work, 0, plan_end(t));
 }
 
-static void plan_point(struct nn_tape *t, size_t work_at)
+/* Fill in all pointers, now that the blocks are there. */
+static void plan_point(struct plan *plan)
 {
+    struct nn_tape *t = plan->t;
     unsigned char *values = nn_params_values(t->params);
     unsigned char *grads = nn_params_grads(t->params);
 
+    for (size_t i = 0; i < plan->n; i++)
+        *plan->piece[i].slot = t->arena + plan->piece[i].at;
     for (struct nn_tensor *x = t->tensors; x != NULL; x = x->older) {
-        if (x->param != SIZE_MAX) {
-            const size_t at =
-                nn_params_at(t->params, x->param)->at * t->k->size;
+        if (x->param == SIZE_MAX)
+            continue;
+        const size_t at = nn_params_at(t->params, x->param)->at * t->k->size;
 
-            x->data = values + at;
-            x->grad = grads == NULL ? NULL : grads + at;
-        } else if (x->root == x) {
-            x->data = plan_release(t, x->data);
-            x->grad = plan_release(t, x->grad);
-        }
+        x->data = values + at;
+        x->grad = grads == NULL ? NULL : grads + at;
     }
     for (struct nn_tensor *x = t->tensors; x != NULL; x = x->older) {
         x->data = x->root->data;
@@ -235,10 +241,8 @@ static void plan_point(struct nn_tape *t, size_t work_at)
     for (size_t i = 0; i < t->n_nodes; i++) {
         struct nn_node *o = t->node[i];
 
-        o->work = t->arena + work_at;
-        if (o->keep_bytes != 0)
-            o->keep = t->arena + o->keep_at;
-        else if (o->n_in == 0) /* a constant: its values wait in keep */
+        o->work = plan->work;
+        if (o->n_in == 0) /* a constant: its values wait in keep */
             nn_tape_set(t, o->out[0], o->keep);
     }
 }
@@ -258,13 +262,12 @@ static enum err plan_refuse(struct nn_tape *t, double bytes)
 
 static enum err plan_take(struct nn_tape *t, struct plan *plan)
 {
-    size_t work_at;
-
     t->threads = par_threads();
     plan_values(plan);
     if (t->loss != NULL)
         plan_grads(plan);
-    plan_nodes(plan, &work_at);
+    plan_nodes(plan);
+    plan_place(plan);
     const size_t scratch = t->threads * KRN_GEMM_SCRATCH * sizeof(float);
 
     t->bytes = plan->end + scratch;
@@ -278,7 +281,7 @@ static enum err plan_take(struct nn_tape *t, struct plan *plan)
     t->scratch = (float *)(void *)(t->arena + plan->end);
     t->training = t->loss != NULL;
     t->planned = true;
-    plan_point(t, work_at);
+    plan_point(plan);
     return ERR_OK;
 }
 

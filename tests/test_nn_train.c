@@ -222,6 +222,38 @@ static void a_batch_that_does_not_fit_says_so_before_it_starts(void **state)
     nn_params_free(p);
 }
 
+static void networks_of_thousands_of_nodes_are_planned(void **state)
+{
+    struct nn_params *p;
+    struct nn_tape *t;
+
+    (void)state;
+    for (int training = 0; training < 2; training++) {
+        assert_int_equal(nn_params_new(&p, NN_F32, 1), ERR_OK);
+        assert_int_equal(nn_tape_new(&t, p), ERR_OK);
+        struct nn_tensor *x = nn_tape_leaf(t, "x", 1, (size_t[]){1000});
+        struct nn_tensor *y = x;
+
+        for (size_t i = 0; i < 4000; i++)
+            y = i % 2 == 0 ? nn_map_scale(t, y, 2, 1)
+                           : nn_map_scale(t, nn_map_add(t, y, x), 0.5, 0);
+        y = nn_reduce_mean(t, y, NULL);
+        assert_int_equal(nn_tape_plan(t, training ? y : NULL), ERR_OK);
+        nn_tape_fill(t, x, 1);
+        assert_int_equal(nn_tape_forward(t), ERR_OK);
+        /* y -> y + 1/2 + 1/2, 2000 times, from 1 */
+        assert_true(nn_tape_at(t, y, 0) == 2001);
+        if (training) {
+            assert_int_equal(nn_tape_backward(t), ERR_OK);
+            assert_true(fabs(nn_tape_grad_at(t, x, 5) - 1.001) < 1e-4);
+        } else {
+            assert_true(nn_tape_bytes(t) < (2 << 20) * 10 * par_threads());
+        }
+        nn_tape_free(t);
+        nn_params_free(p);
+    }
+}
+
 static void inference_shares_memory_and_gives_the_same_scores(void **state)
 {
     struct net n, m = {0};
@@ -876,6 +908,7 @@ int main(void)
         cmocka_unit_test(training_learns_what_can_be_learnt),
         cmocka_unit_test(every_failing_allocation_is_reported),
         cmocka_unit_test(a_batch_that_does_not_fit_says_so_before_it_starts),
+        cmocka_unit_test(networks_of_thousands_of_nodes_are_planned),
         cmocka_unit_test(inference_shares_memory_and_gives_the_same_scores),
         cmocka_unit_test(more_threads_than_planned_are_refused),
         cmocka_unit_test(mistakes_in_building_are_named_by_the_plan),
