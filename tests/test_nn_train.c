@@ -738,8 +738,42 @@ static void a_gradient_that_is_not_finite_is_an_error(void **state)
     assert_int_equal(nn_tape_forward(s.t), ERR_OK);
     assert_int_equal(nn_tape_backward(s.t), ERR_OK);
     assert_int_equal(nn_optim_step(s.o), ERR_NUM);
+    assert_int_equal(nn_optim_train(s.o, s.t, NULL), ERR_NUM);
+    assert_non_null(strstr(err_note(), "loss is not finite in step 0"));
     assert_true(*(double *)nn_params_values(s.p) == 2);
     one_close(&s);
+}
+
+static void gradients_of_several_passes_and_tapes_add_up(void **state)
+{
+    struct nn_params *p;
+    struct nn_tape *t[2];
+    struct nn_tensor *x[2];
+
+    (void)state;
+    assert_int_equal(nn_params_new(&p, NN_F64, 1), ERR_OK);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(nn_tape_new(&t[i], p), ERR_OK);
+        x[i] = nn_tape_input(t[i], "x", 2, (size_t[]){1 + i, 1});
+        struct nn_tensor *y = nn_linear_free(t[i], x[i], "one", 1);
+
+        assert_int_equal(nn_tape_plan(t[i], nn_reduce_sum(t[i], y, NULL)),
+                         ERR_OK);
+        nn_tape_fill(t[i], x[i], i == 0 ? 3 : 5);
+        assert_int_equal(nn_tape_forward(t[i]), ERR_OK);
+    }
+    const double *g = nn_params_grads(p);
+
+    assert_int_equal(nn_tape_backward(t[0]), ERR_OK);
+    assert_true(g[0] == 3);
+    assert_int_equal(nn_tape_backward(t[0]), ERR_OK);
+    assert_int_equal(nn_tape_backward(t[1]), ERR_OK);
+    assert_true(g[0] == 3 + 3 + 2 * 5);
+    nn_params_clear(p);
+    assert_true(g[0] == 0);
+    for (size_t i = 0; i < 2; i++)
+        nn_tape_free(t[i]);
+    nn_params_free(p);
 }
 
 static void rates_follow_their_schedules(void **state)
@@ -923,6 +957,7 @@ int main(void)
         cmocka_unit_test(broken_images_are_refused_and_change_nothing),
         cmocka_unit_test(optimisers_do_what_their_papers_say),
         cmocka_unit_test(a_gradient_that_is_not_finite_is_an_error),
+        cmocka_unit_test(gradients_of_several_passes_and_tapes_add_up),
         cmocka_unit_test(rates_follow_their_schedules),
         cmocka_unit_test(only_rows_that_were_looked_up_are_stepped),
         cmocka_unit_test(a_table_used_as_a_whole_must_be_planned_first),
