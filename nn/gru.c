@@ -9,56 +9,20 @@
 
 #include "nn/recur.h"
 
-enum { GRU_X, GRU_WX, GRU_WH, GRU_BX, GRU_BH, GRU_START, GRU_MASK, GRU_INPUTS };
-
-static void *gru_un(const struct nn_tape *t, const struct nn_node *o,
-                    const struct nn_recur *r)
-{
-    return nn_at(t, o->keep, r->batch * r->n * 3 * r->h);
-}
-
-static void *gru_prev(const struct nn_tape *t, const struct nn_node *o,
-                      const struct nn_recur *r)
-{
-    return nn_at(t, o->keep, r->batch * r->n * 4 * r->h);
-}
-
-/* prev of step s: the state before, for sequences first..last-1. */
-static void gru_before(struct nn_tape *t, const struct nn_node *o,
-                       const struct nn_recur *r, size_t s, size_t first,
-                       size_t last)
-{
-    const size_t now = nn_recur_step(r, s), bytes = r->h * t->k->size;
-
-    for (size_t b = first; b < last; b++) {
-        void *to = nn_at(t, gru_prev(t, o, r), (b * r->n + now) * r->h);
-
-        if (s > 0)
-            memcpy(to,
-                   nn_at(t, o->out[0]->data,
-                         (b * r->n + nn_recur_step(r, s - 1)) * r->h),
-                   bytes);
-        else if (o->in[GRU_START] != NULL)
-            memcpy(to, nn_at(t, o->in[GRU_START]->data, b * r->h), bytes);
-        else
-            memset(to, 0, bytes);
-    }
-}
-
 static void gru_step(struct nn_tape *t, const struct nn_node *o,
                      const struct nn_recur *r, size_t b, size_t now)
 {
     const size_t at = b * r->n + now, h = r->h;
-    void *prev = nn_at(t, gru_prev(t, o, r), at * h);
+    void *prev = nn_gru_prev(t, o, at);
     void *next = nn_at(t, o->out[0]->data, at * h);
 
-    if (nn_recur_masked(t, o->in[GRU_MASK], at)) {
+    if (nn_recur_masked(t, o->in[NN_GRU_MASK], at)) {
         memcpy(next, prev, h * t->k->size);
         return;
     }
     t->k->gru(&(struct krn_gru){h, nn_at(t, o->keep, at * 3 * h),
                                 nn_at(t, o->work, b * 3 * h),
-                                nn_at(t, gru_un(t, o, r), at * h), prev, next});
+                                nn_gru_un(t, o, at), prev, next});
 }
 
 static void gru_task(const struct nn_split *s, size_t first, size_t last,
@@ -72,15 +36,16 @@ static void gru_task(const struct nn_split *s, size_t first, size_t last,
     for (size_t i = 0; i < r.n; i++) {
         const size_t now = nn_recur_step(&r, i);
 
-        gru_before(t, o, &r, i, first, last);
-        for (size_t b = first; b < last; b++)
-            memcpy(nn_at(t, o->work, b * g), o->in[GRU_BH]->data, bytes);
+        for (size_t b = first; b < last; b++) {
+            nn_recur_before(t, &r, nn_gru_prev(t, o, b * r.n + now), o->out[0],
+                            o->in[NN_GRU_START], b, i);
+            memcpy(nn_at(t, o->work, b * g), o->in[NN_GRU_BH]->data, bytes);
+        }
         nn_recur_mm(t, thread,
-                    (struct krn_mm){
-                        false, false, true, last - first, g, r.h,
-                        nn_at(t, gru_prev(t, o, &r), (first * r.n + now) * r.h),
-                        r.n * r.h, o->in[GRU_WH]->data, g,
-                        nn_at(t, o->work, first * g), g, NULL});
+                    (struct krn_mm){false, false, true, last - first, g, r.h,
+                                    nn_gru_prev(t, o, first * r.n + now),
+                                    r.n * r.h, o->in[NN_GRU_WH]->data, g,
+                                    nn_at(t, o->work, first * g), g, NULL});
         for (size_t b = first; b < last; b++)
             gru_step(t, o, &r, b, now);
     }
@@ -88,30 +53,26 @@ static void gru_task(const struct nn_split *s, size_t first, size_t last,
 
 static void gru_forward(struct nn_tape *t, struct nn_node *o)
 {
-    nn_recur_input(t, o, o->keep, o->in[GRU_WX], o->in[GRU_BX]);
+    nn_recur_input(t, o, o->keep, o->in[NN_GRU_WX], o->in[NN_GRU_BX]);
     nn_recur_run(t, o, gru_task);
 }
 
 /* --- backward ----------------------------------------------------------------
  */
 
-struct gru_work {
-    void *dgi, *dgh, *carry, *part;
-};
-
-static struct gru_work gru_work_of(const struct nn_tape *t,
-                                   const struct nn_node *o,
-                                   const struct nn_recur *r)
+struct nn_gru_work nn_gru_work_of(const struct nn_tape *t,
+                                  const struct nn_node *o)
 {
-    const size_t all = r->batch * r->n * 3 * r->h;
+    const struct nn_recur r = nn_recur_of(o);
+    const size_t all = r.batch * r.n * 3 * r.h;
 
-    return (struct gru_work){o->work, nn_at(t, o->work, all),
-                             nn_at(t, o->work, 2 * all),
-                             nn_at(t, o->work, 2 * all + r->batch * r->h)};
+    return (struct nn_gru_work){o->work, nn_at(t, o->work, all),
+                                nn_at(t, o->work, 2 * all),
+                                nn_at(t, o->work, 2 * all + r.batch * r.h)};
 }
 
 static void gru_step_grad(struct nn_tape *t, const struct nn_node *o,
-                          const struct nn_recur *r, const struct gru_work *w,
+                          const struct nn_recur *r, const struct nn_gru_work *w,
                           size_t b, size_t now)
 {
     const size_t at = b * r->n + now, h = r->h;
@@ -120,14 +81,14 @@ static void gru_step_grad(struct nn_tape *t, const struct nn_node *o,
          *dgh = nn_at(t, w->dgh, at * 3 * h);
 
     t->k->scale(carry, true, 1, nn_at(t, o->out[0]->grad, at * h), 0, h);
-    if (nn_recur_masked(t, o->in[GRU_MASK], at)) {
+    if (nn_recur_masked(t, o->in[NN_GRU_MASK], at)) {
         memset(dgi, 0, 3 * h * t->k->size);
         memset(dgh, 0, 3 * h * t->k->size);
         return;
     }
     t->k->gru_grad(&(struct krn_gru_grad){
-        h, nn_at(t, o->keep, at * 3 * h), nn_at(t, gru_un(t, o, r), at * h),
-        nn_at(t, gru_prev(t, o, r), at * h), carry, dgi, dgh, carry});
+        h, nn_at(t, o->keep, at * 3 * h), nn_gru_un(t, o, at),
+        nn_gru_prev(t, o, at), carry, dgi, dgh, carry});
 }
 
 static void gru_grad_task(const struct nn_split *s, size_t first, size_t last,
@@ -135,7 +96,7 @@ static void gru_grad_task(const struct nn_split *s, size_t first, size_t last,
 {
     const struct nn_node *o = s->o;
     const struct nn_recur r = nn_recur_of(o);
-    const struct gru_work w = gru_work_of(s->t, o, &r);
+    const struct nn_gru_work w = nn_gru_work_of(s->t, o);
     const size_t g = 3 * r.h;
     struct nn_tape *t = s->t;
 
@@ -149,7 +110,7 @@ static void gru_grad_task(const struct nn_split *s, size_t first, size_t last,
         nn_recur_mm(t, thread,
                     (struct krn_mm){false, true, true, last - first, r.h, g,
                                     nn_at(t, w.dgh, (first * r.n + now) * g),
-                                    r.n * g, o->in[GRU_WH]->data, g,
+                                    r.n * g, o->in[NN_GRU_WH]->data, g,
                                     nn_at(t, w.carry, first * r.h), r.h, NULL});
     }
 }
@@ -157,15 +118,15 @@ static void gru_grad_task(const struct nn_split *s, size_t first, size_t last,
 static void gru_backward(struct nn_tape *t, struct nn_node *o)
 {
     const struct nn_recur r = nn_recur_of(o);
-    const struct gru_work w = gru_work_of(t, o, &r);
+    const struct nn_gru_work w = nn_gru_work_of(t, o);
 
     nn_recur_run(t, o, gru_grad_task);
-    nn_recur_input_grad(t, o, GRU_X, GRU_WX, w.dgi, w.part);
-    nn_recur_state_grad(t, o, GRU_WH, gru_prev(t, o, &r), w.dgh, w.part);
-    nn_recur_bias_grad(t, o, GRU_BX, w.dgi, w.part);
-    nn_recur_bias_grad(t, o, GRU_BH, w.dgh, w.part);
-    if (nn_node_wants(o, GRU_START))
-        t->k->scale(o->in[GRU_START]->grad, nn_node_add(o, GRU_START), 1,
+    nn_recur_input_grad(t, o, NN_GRU_X, NN_GRU_WX, w.dgi, w.part);
+    nn_recur_state_grad(t, o, NN_GRU_WH, nn_gru_prev(t, o, 0), w.dgh, w.part);
+    nn_recur_bias_grad(t, o, NN_GRU_BX, w.dgi, w.part);
+    nn_recur_bias_grad(t, o, NN_GRU_BH, w.dgh, w.part);
+    if (nn_node_wants(o, NN_GRU_START))
+        t->k->scale(o->in[NN_GRU_START]->grad, nn_node_add(o, NN_GRU_START), 1,
                     w.carry, 0, r.batch * r.h);
 }
 
@@ -193,7 +154,7 @@ struct nn_tensor *nn_gru(struct nn_tape *t, struct nn_tensor *x,
                             "gru '%s' wants [batch][steps][width], a start "
                             "of [batch][%zu] and a mask of [batch][steps]",
                             name, h);
-    struct nn_tensor *in_of[GRU_INPUTS] = {
+    struct nn_tensor *in_of[NN_GRU_INPUTS] = {
         x,
         nn_node_param(t, name, "input_weight", 2, (size_t[]){d, h3}, in),
         nn_node_param(t, name, "state_weight", 2, (size_t[]){h, h3}, state),
@@ -202,8 +163,8 @@ struct nn_tensor *nn_gru(struct nn_tape *t, struct nn_tensor *x,
         g->start,
         g->mask};
 
-    o = nn_node_new(t, &op_gru, GRU_INPUTS, in_of, 3,
-                    (size_t[]){x->dim[0], x->dim[1], h});
+    o = nn_node_new(t, g->reset_first ? &nn_gru_first : &op_gru, NN_GRU_INPUTS,
+                    in_of, 3, (size_t[]){x->dim[0], x->dim[1], h});
     if (o == NULL)
         return &t->none;
     const struct nn_recur r = {x->dim[0], x->dim[1], d, h, 3, g->reverse};

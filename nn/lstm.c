@@ -32,23 +32,6 @@ static void *lstm_cprev(const struct nn_tape *t, const struct nn_node *o,
     return nn_at(t, o->keep, r->batch * r->n * 5 * r->h);
 }
 
-/* to = what `y` was one step before, or `start`, or zero */
-static void lstm_before(struct nn_tape *t, const struct nn_recur *r, void *to,
-                        const struct nn_tensor *y,
-                        const struct nn_tensor *start, size_t b, size_t s)
-{
-    const size_t bytes = r->h * t->k->size;
-
-    if (s > 0)
-        memcpy(to,
-               nn_at(t, y->data, (b * r->n + nn_recur_step(r, s - 1)) * r->h),
-               bytes);
-    else if (start != NULL)
-        memcpy(to, nn_at(t, start->data, b * r->h), bytes);
-    else
-        memset(to, 0, bytes);
-}
-
 static void lstm_step(struct nn_tape *t, const struct nn_node *o,
                       const struct nn_recur *r, size_t at)
 {
@@ -80,10 +63,10 @@ static void lstm_task(const struct nn_split *s, size_t first, size_t last,
         for (size_t b = first; b < last; b++) {
             const size_t row = (b * r.n + now) * r.h;
 
-            lstm_before(t, &r, nn_at(t, lstm_prev(t, o, &r), row), o->out[0],
-                        o->in[LSTM_START], b, i);
-            lstm_before(t, &r, nn_at(t, lstm_cprev(t, o, &r), row), o->out[1],
-                        o->in[LSTM_CELL], b, i);
+            nn_recur_before(t, &r, nn_at(t, lstm_prev(t, o, &r), row),
+                            o->out[0], o->in[LSTM_START], b, i);
+            nn_recur_before(t, &r, nn_at(t, lstm_cprev(t, o, &r), row),
+                            o->out[1], o->in[LSTM_CELL], b, i);
         }
         nn_recur_mm(t, thread,
                     (struct krn_mm){false, false, true, last - first, g, r.h,

@@ -1,6 +1,22 @@
 /* nn/recur.c - what GRU and LSTM share. */
 #include "nn/recur.h"
 
+void nn_recur_before(struct nn_tape *t, const struct nn_recur *r, void *to,
+                     const struct nn_tensor *y, const struct nn_tensor *start,
+                     size_t b, size_t s)
+{
+    const size_t bytes = r->h * t->k->size;
+
+    if (s > 0)
+        memcpy(to,
+               nn_at(t, y->data, (b * r->n + nn_recur_step(r, s - 1)) * r->h),
+               bytes);
+    else if (start != NULL)
+        memcpy(to, nn_at(t, start->data, b * r->h), bytes);
+    else
+        memset(to, 0, bytes);
+}
+
 void nn_recur_mm(struct nn_tape *t, size_t thread, struct krn_mm g)
 {
     g.scratch = t->scratch + thread * KRN_GEMM_SCRATCH;

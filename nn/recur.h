@@ -36,6 +36,12 @@ static inline bool nn_recur_masked(const struct nn_tape *t,
     return mask != NULL && krn_tape_get(t->k, mask->data, at) == 0;
 }
 
+/* to = what y was one step before step s of sequence b; at first `start`, or
+ * zero where that is NULL */
+void nn_recur_before(struct nn_tape *t, const struct nn_recur *r, void *to,
+                     const struct nn_tensor *y, const struct nn_tensor *start,
+                     size_t b, size_t s);
+
 /* C (+)= op(A) op(B) within a task. */
 void nn_recur_mm(struct nn_tape *t, size_t thread, struct krn_mm g);
 
@@ -53,6 +59,44 @@ void nn_recur_bias_grad(struct nn_tape *t, struct nn_node *o, size_t bias,
                         const void *dgates, void *part);
 /* Elements that `part` must hold. */
 size_t nn_recur_part(const struct nn_recur *r);
+
+/* Inputs of a GRU, and where it keeps its un and prev (nn/gru.c). */
+enum {
+    NN_GRU_X,
+    NN_GRU_WX,
+    NN_GRU_WH,
+    NN_GRU_BX,
+    NN_GRU_BH,
+    NN_GRU_START,
+    NN_GRU_MASK,
+    NN_GRU_INPUTS
+};
+
+static inline void *nn_gru_un(const struct nn_tape *t, const struct nn_node *o,
+                              size_t at)
+{
+    const struct nn_recur r = nn_recur_of(o);
+
+    return nn_at(t, o->keep, (r.batch * r.n * 3 + at) * r.h);
+}
+
+static inline void *nn_gru_prev(const struct nn_tape *t,
+                                const struct nn_node *o, size_t at)
+{
+    const struct nn_recur r = nn_recur_of(o);
+
+    return nn_at(t, o->keep, (r.batch * r.n * 4 + at) * r.h);
+}
+
+struct nn_gru_work {
+    void *dgi, *dgh, *carry, *part;
+};
+
+struct nn_gru_work nn_gru_work_of(const struct nn_tape *t,
+                                  const struct nn_node *o);
+
+/* The form in which the reset gate acts first (nn/gru_first.c). */
+extern const struct nn_op nn_gru_first;
 
 void nn_recur_run(struct nn_tape *t, struct nn_node *o,
                   void (*fn)(const struct nn_split *s, size_t first,

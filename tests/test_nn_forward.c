@@ -256,12 +256,16 @@ static void gru_steps_are_their_formulas(void **state)
     struct lab l;
 
     (void)state;
-    for (int reverse = 0; reverse < 2; reverse++) {
+    for (int form = 0; form < 4; form++) {
+        const bool reverse = form & 1, first = form & 2;
+
         lab_open(&l);
         struct nn_tensor *x = nn_tape_input(l.t, "x", 3, (size_t[]){B, T, D});
         struct nn_tensor *mask = nn_tape_input(l.t, "m", 2, (size_t[]){B, T});
-        struct nn_tensor *y = nn_gru(
-            l.t, x, "g", H, &(struct nn_gru){.reverse = reverse, .mask = mask});
+        struct nn_tensor *y =
+            nn_gru(l.t, x, "g", H,
+                   &(struct nn_gru){
+                       .reverse = reverse, .reset_first = first, .mask = mask});
 
         lab_plan(&l);
         lab_fill(&l, x);
@@ -286,13 +290,23 @@ static void gru_steps_are_their_formulas(void **state)
                     for (size_t i = 0; i < H; i++)
                         c[j] += h[i] * wh[i * 3 * H + j];
                 }
-                for (size_t j = 0; j < H && row != T + 3; j++) {
+                double next[H];
+
+                for (size_t j = 0; j < H; j++) {
                     const double r = sigmoid(a[j] + c[j]);
                     const double z = sigmoid(a[H + j] + c[H + j]);
-                    const double n = tanh(a[2 * H + j] + r * c[2 * H + j]);
+                    double m = r * c[2 * H + j];
 
-                    h[j] = (1 - z) * n + z * h[j];
+                    if (first) { /* (r h) Wh_n instead of r (h Wh_n) */
+                        m = bh[2 * H + j];
+                        for (size_t i = 0; i < H; i++)
+                            m += sigmoid(a[i] + c[i]) * h[i] *
+                                 wh[i * 3 * H + 2 * H + j];
+                    }
+                    next[j] = (1 - z) * tanh(a[2 * H + j] + m) + z * h[j];
                 }
+                for (size_t j = 0; j < H && row != T + 3; j++)
+                    h[j] = next[j];
                 for (size_t j = 0; j < H; j++)
                     same(at(y, row * H + j), h[j]);
             }
