@@ -1,9 +1,4 @@
-/*
- * rec/data.c - from histories in the store to matrices.
- *
- * Two passes over the histories: the first counts and marks, the second
- * fills, so that nothing is ever held twice.
- */
+/* rec/data.c - matrices in memory: finding, copying, parts, columns. */
 #include "rec/data.h"
 
 #include <stdbool.h>
@@ -55,196 +50,6 @@ void rec_data_free(struct rec_data *d)
     memset(d, 0, sizeof(*d));
 }
 
-/* --- loading ----------------------------------------------------------------
- */
-
-struct load {
-    struct rec_data d;
-    bool fixed;     /* the universe of people is given */
-    bool has_value; /* some value is not 1 */
-    bool has_time;
-    bool any_lost;
-    size_t at_user, at_row; /* second pass */
-    uint64_t *key;          /* [n_known] items known to the store */
-    uint32_t *place;        /* [n_known] 1 = in use, later the item's number */
-    size_t n_known, room;
-};
-
-static enum err load_nomem(size_t rows)
-{
-    return err_set(ERR_NOMEM, "no memory for %zu interactions", rows);
-}
-
-static enum err load_item(void *arg, const struct sto_entity *e)
-{
-    struct load *l = arg;
-    size_t room = l->room;
-
-    ERR_TRY(mem_grow(&l->key, &room, l->n_known + 1, sizeof(*l->key)));
-    ERR_TRY(mem_grow(&l->place, &l->room, l->n_known + 1, sizeof(*l->place)));
-    l->key[l->n_known] = e->key;
-    l->place[l->n_known++] = e->listed;
-    return ERR_OK;
-}
-
-static bool load_values_matter(const struct sto_history *h)
-{
-    for (size_t r = 0; h->value != NULL && r < h->n; r++) {
-        if (h->value[r] != 1.0f)
-            return true;
-    }
-    return false;
-}
-
-static enum err count_history(void *arg, const struct sto_history *h)
-{
-    struct load *l = arg;
-
-    if (l->fixed) {
-        if (rec_key_find(l->d.user_key, l->d.n_users, h->user) == REC_NOBODY)
-            return ERR_OK;
-    } else {
-        l->d.n_users += h->n > 0;
-    }
-    l->has_value = l->has_value || load_values_matter(h);
-    l->has_time = l->has_time || h->time != NULL;
-    l->d.n_rows += h->n;
-    for (size_t r = 0; l->place != NULL && r < h->n; r++) {
-        const uint32_t i = rec_key_find(l->key, l->n_known, h->item[r]);
-
-        if (i == REC_NOBODY)
-            return err_set(ERR_FORMAT, "the store holds a row whose item it "
-                                       "does not know: import it again");
-        l->place[i] = 1;
-    }
-    return ERR_OK;
-}
-
-static void fill_row(struct load *l, const struct sto_history *h, size_t r,
-                     uint32_t item)
-{
-    const size_t at = l->at_row++;
-
-    l->d.item[at] = item;
-    if (l->d.value != NULL)
-        l->d.value[at] = h->value == NULL ? 1.0f : h->value[r];
-    if (l->d.time != NULL)
-        l->d.time[at] = h->time == NULL ? INT64_MIN : h->time[r];
-}
-
-static enum err fill_history(void *arg, const struct sto_history *h)
-{
-    struct load *l = arg;
-    size_t u = l->at_user;
-
-    if (h->n == 0)
-        return ERR_OK;
-    if (l->fixed) {
-        u = rec_key_find(l->d.user_key, l->d.n_users, h->user);
-        if (u == REC_NOBODY)
-            return ERR_OK;
-    } else {
-        l->d.user_key[u] = h->user;
-    }
-    for (; l->at_user < u; l->at_user++) /* people without rows */
-        l->d.user_ptr[l->at_user + 1] = l->at_row;
-    for (size_t r = 0; r < h->n; r++) {
-        const uint32_t i =
-            rec_key_find(l->d.item_key, l->d.n_items, h->item[r]);
-
-        if (i != REC_NOBODY)
-            fill_row(l, h, r, i);
-        else
-            l->d.lost[u]++, l->any_lost = true;
-    }
-    l->d.user_ptr[++l->at_user] = l->at_row;
-    return ERR_OK;
-}
-
-/* Room for what the first pass counted; keys are there when fixed. */
-static enum err load_room(struct load *l)
-{
-    struct rec_data *d = &l->d;
-
-    if (d->n_users >= REC_NOBODY || d->n_items >= REC_NOBODY)
-        return err_set(ERR_ARG, "more people or items than 2^32 - 2");
-    if (d->user_key == NULL)
-        d->user_key = mem_array(d->n_users, sizeof(*d->user_key));
-    d->user_ptr = mem_array(d->n_users + 1, sizeof(*d->user_ptr));
-    d->item = mem_array(d->n_rows, sizeof(*d->item));
-    d->lost = mem_array(d->n_users, sizeof(*d->lost));
-    if (l->has_value)
-        d->value = mem_array(d->n_rows, sizeof(*d->value));
-    if (l->has_time)
-        d->time = mem_array(d->n_rows, sizeof(*d->time));
-    if (d->user_key == NULL || d->user_ptr == NULL || d->item == NULL ||
-        d->lost == NULL || (l->has_value && d->value == NULL) ||
-        (l->has_time && d->time == NULL))
-        return load_nomem(d->n_rows);
-    return ERR_OK;
-}
-
-static enum err load_fill(struct load *l, struct sto_view *v,
-                          enum sto_split split)
-{
-    ERR_TRY(load_room(l));
-    ERR_TRY(sto_each_history(v, split, fill_history, l));
-    for (; l->at_user < l->d.n_users; l->at_user++)
-        l->d.user_ptr[l->at_user + 1] = l->at_row;
-    l->d.n_rows = l->at_row;
-    if (!l->any_lost) {
-        free(l->d.lost);
-        l->d.lost = NULL;
-    }
-    return ERR_OK;
-}
-
-/* The items in use, in the order of the store: that of keys. */
-static enum err load_universe(struct load *l)
-{
-    for (size_t i = 0; i < l->n_known; i++)
-        l->d.n_items += l->place[i];
-    l->d.item_key = mem_array(l->d.n_items, sizeof(*l->d.item_key));
-    if (l->d.item_key == NULL)
-        return load_nomem(l->d.n_rows);
-    for (size_t i = 0, n = 0; i < l->n_known; i++) {
-        if (l->place[i])
-            l->d.item_key[n++] = l->key[i];
-    }
-    return ERR_OK;
-}
-
-static enum err load_train(struct load *l, struct sto_view *v)
-{
-    ERR_TRY(sto_each_entity(v, STO_ITEMS, load_item, l));
-    if (l->n_known == 0)
-        return err_set(ERR_NOTFOUND, "the store holds no items: import "
-                                     "interactions first");
-    ERR_TRY(sto_each_history(v, STO_TRAIN, count_history, l));
-    ERR_TRY(load_universe(l));
-    return load_fill(l, v, STO_TRAIN);
-}
-
-/* Hand d over, or free it. */
-static enum err load_end(struct load *l, enum err e, struct rec_data *out)
-{
-    free(l->key);
-    free(l->place);
-    if (e == ERR_OK)
-        *out = l->d;
-    else
-        rec_data_free(&l->d);
-    return e;
-}
-
-enum err rec_data_load(struct rec_data *out, struct sto_view *v)
-{
-    struct load l = {0};
-    const enum err e = load_train(&l, v);
-
-    return load_end(&l, e, out);
-}
-
 static void *data_copy(const void *from, size_t n, size_t size)
 {
     void *to = mem_array(n, size);
@@ -254,9 +59,9 @@ static void *data_copy(const void *from, size_t n, size_t size)
     return to;
 }
 
-static enum err data_copy_keys(struct rec_data *d, const uint64_t *user_key,
-                               size_t n_users, const uint64_t *item_key,
-                               size_t n_items)
+enum err rec_data_copy_keys(struct rec_data *d, const uint64_t *user_key,
+                            size_t n_users, const uint64_t *item_key,
+                            size_t n_items)
 {
     d->n_users = n_users;
     d->n_items = n_items;
@@ -270,19 +75,9 @@ static enum err data_copy_keys(struct rec_data *d, const uint64_t *user_key,
     return ERR_OK;
 }
 
-enum err rec_data_load_in(struct rec_data *out, struct sto_view *v,
-                          enum sto_split split, const uint64_t *user_key,
-                          size_t n_users, const uint64_t *item_key,
-                          size_t n_items)
+static enum err data_nomem(size_t rows)
 {
-    struct load l = {.fixed = true};
-    enum err e = data_copy_keys(&l.d, user_key, n_users, item_key, n_items);
-
-    if (e == ERR_OK)
-        e = sto_each_history(v, split, count_history, &l);
-    if (e == ERR_OK)
-        e = load_fill(&l, v, split);
-    return load_end(&l, e, out);
+    return err_set(ERR_NOMEM, "no memory for %zu interactions", rows);
 }
 
 /* --- parts ------------------------------------------------------------------
@@ -290,8 +85,8 @@ enum err rec_data_load_in(struct rec_data *out, struct sto_view *v,
 
 static enum err subset_room(struct rec_data *s, const struct rec_data *d)
 {
-    ERR_TRY(
-        data_copy_keys(s, d->user_key, d->n_users, d->item_key, d->n_items));
+    ERR_TRY(rec_data_copy_keys(s, d->user_key, d->n_users, d->item_key,
+                               d->n_items));
     s->user_ptr = mem_array(s->n_users + 1, sizeof(*s->user_ptr));
     s->item = mem_array(s->n_rows, sizeof(*s->item));
     if (d->value != NULL)
@@ -304,7 +99,7 @@ static enum err subset_room(struct rec_data *s, const struct rec_data *d)
         (d->value != NULL && s->value == NULL) ||
         (d->time != NULL && s->time == NULL) ||
         (d->lost != NULL && s->lost == NULL))
-        return load_nomem(s->n_rows);
+        return data_nomem(s->n_rows);
     return ERR_OK;
 }
 
@@ -382,7 +177,7 @@ enum err rec_columns_build(struct rec_columns *out, const struct rec_data *d)
 
     if (c.ptr == NULL || c.user == NULL || c.row == NULL) {
         rec_columns_free(&c);
-        return load_nomem(d->n_rows);
+        return data_nomem(d->n_rows);
     }
     /* ptr[i + 2] counts, then ptr[i + 1] is where item i writes next */
     for (size_t r = 0; r < d->n_rows; r++)

@@ -42,6 +42,13 @@ enum err rec_data_load_in(struct rec_data *out, struct sto_view *v,
                           size_t n_users, const uint64_t *item_key,
                           size_t n_items);
 
+/* An empty matrix's universe: copies of the keys.  ERR_NOMEM leaves what is
+ * there to rec_data_free(). */
+ERR_CHECK
+enum err rec_data_copy_keys(struct rec_data *d, const uint64_t *user_key,
+                            size_t n_users, const uint64_t *item_key,
+                            size_t n_items);
+
 /* The rows r with keep[r] != 0, in the same universe.  For validation, shards
  * and "train on this subset". */
 ERR_CHECK

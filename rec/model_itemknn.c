@@ -26,10 +26,10 @@ struct knn_opts {
 };
 
 static const struct opt rows[] = {
-    {"neighbours", 0, OPT_INT, offsetof(struct knn_opts, neighbours), "100", 1,
+    {"neighbours", 0, OPT_INT, offsetof(struct knn_opts, neighbours), "200", 1,
      1e5, "N", "nearest items kept for each item"},
-    {"shrink", 0, OPT_REAL, offsetof(struct knn_opts, shrink), "0", 0, 1e6, "X",
-     "added to the cosine's denominator, against rare items"},
+    {"shrink", 0, OPT_REAL, offsetof(struct knn_opts, shrink), "30", 0, 1e6,
+     "X", "added to the cosine's denominator, against rare items"},
     {.name = NULL},
 };
 
