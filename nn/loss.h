@@ -48,6 +48,7 @@ struct nn_tensor *nn_loss_kl_gauss(struct nn_tape *t, struct nn_tensor *mean,
                                    struct nn_tensor *logvar);
 /* KL(vMF(mu, kappa) || uniform) on the unit sphere in R^m, m >= 2, whatever
  * mu: kappa > 0, element by element.
+ * The value (not its gradient) uses the C library's logarithms.
  * Source: Davidson et al., UAI 2018, equation 17. */
 struct nn_tensor *nn_loss_kl_vmf(struct nn_tape *t, struct nn_tensor *kappa,
                                  size_t m);

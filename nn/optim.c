@@ -104,6 +104,23 @@ static double optim_power(double b, uint64_t n)
     return p;
 }
 
+/* cos(pi x) for x in [0, 1], by Taylor's series about the nearer of 0 and 1/2
+ * (as a sine); the C library's need not be the same everywhere. */
+static double optim_cos_pi(double x)
+{
+    const double pi = 3.14159265358979323846;
+    const double y = x > 0.5 ? 1 - x : x;
+    const bool small = y < 0.25;
+    const double z = pi * (small ? y : 0.5 - y);
+    double term = small ? 1 : z, sum = term;
+
+    for (int k = small ? 1 : 2; k < 24; k += 2) {
+        term *= -z * z / (k * (k + 1));
+        sum += term;
+    }
+    return x > 0.5 ? -sum : sum;
+}
+
 double nn_optim_lr(const struct nn_optim_opt *o, uint64_t step)
 {
     const double factor =
@@ -116,9 +133,8 @@ double nn_optim_lr(const struct nn_optim_opt *o, uint64_t step)
         return o->lr * optim_power(factor, s / o->period);
     if (o->rate == NN_RATE_COSINE) {
         const double part = s >= o->period ? 1 : (double)s / (double)o->period;
-        const double pi = 3.14159265358979323846;
 
-        return o->lr * (factor + (1 - factor) * (1 + cos(pi * part)) / 2);
+        return o->lr * (factor + (1 - factor) * (1 + optim_cos_pi(part)) / 2);
     }
     return o->lr;
 }

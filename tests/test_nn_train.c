@@ -794,6 +794,9 @@ static void rates_follow_their_schedules(void **state)
     same(nn_optim_lr(&o, 9), 1.1);
     same(nn_optim_lr(&o, 14), 0.2);
     same(nn_optim_lr(&o, 99), 0.2);
+    o = (struct nn_optim_opt){.lr = 2, .rate = NN_RATE_COSINE, .period = 1000};
+    for (uint64_t s = 0; s <= 1000; s++)
+        same(nn_optim_lr(&o, s), 1 + cos(acos(-1) * (double)s / 1000));
 }
 
 static void only_rows_that_were_looked_up_are_stepped(void **state)
