@@ -80,8 +80,6 @@ static void attend_row(const struct nn_tape *t, const struct nn_node *o,
         memset(row, 0, a->l * t->k->size);
         return;
     }
-    t->k->scale(nn_at(t, row, first), false, 1 / sqrt((double)a->w),
-                nn_at(t, row, first), 0, last - first);
     t->k->softmax(nn_at(t, row, first), nn_at(t, row, first), mask,
                   last - first);
     memset(row, 0, first * t->k->size);
@@ -119,6 +117,7 @@ static void attend_one(const struct nn_split *s, const struct attend *a,
                               a->ld,
                               attend_part(t, o, a, ATTEND_K, b, h, false),
                               a->ld, p, a->l, NULL});
+    t->k->scale(p, false, 1 / sqrt((double)a->w), p, 0, cell);
     for (size_t i = 0; i < a->n; i++)
         attend_row(t, o, a, nn_at(t, p, i * a->l), b, i);
     if (a->drops) {
