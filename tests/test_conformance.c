@@ -1,0 +1,603 @@
+/*
+ * tests/test_conformance.c - what every model of the table promises.
+ *
+ * With the word --digests the program prints the digest of every model and
+ * ends: the test runs itself so for each instruction set.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cpu.h"
+#include "base/par.h"
+#include "rec/metrics.h"
+#include "rec/model.h"
+#include "rec/rank.h"
+#include "tests/rec_cases.h"
+#include "tests/store_fake.h"
+
+/* --- allocations that fail in turn ------------------------------------------
+ */
+
+static long fail_at = -1; /* this allocation from now fails; -1: none */
+
+static bool fails_now(void)
+{
+    return fail_at >= 0 && fail_at-- == 0;
+}
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+void *__real_aligned_alloc(size_t align, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+void *__wrap_aligned_alloc(size_t align, size_t n);
+
+void *__wrap_malloc(size_t n)
+{
+    return fails_now() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return fails_now() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+    return fails_now() ? NULL : __real_realloc(p, n);
+}
+
+void *__wrap_aligned_alloc(size_t align, size_t n)
+{
+    return fails_now() ? NULL : __real_aligned_alloc(align, n);
+}
+
+/* --- models -----------------------------------------------------------------
+ */
+
+#define USERS 150
+#define ITEMS 90
+
+/* Small and short, whatever the defaults are. */
+static struct rec_model *model_new(const struct rec_model_ops *ops)
+{
+    static const char *const quick[][2] = {{"dim", "8"}, {"epochs", "3"}};
+    struct rec_model *m = NULL;
+
+    assert_int_equal(rec_model_new(&m, ops), ERR_OK);
+    for (size_t i = 0; i < 2; i++) {
+        for (const struct opt *r = ops->opts; r && r->name; r++) {
+            if (strcmp(r->name, quick[i][0]) == 0)
+                assert_int_equal(
+                    opt_assign(ops->opts, m->opts, quick[i][0], quick[i][1]),
+                    ERR_OK);
+        }
+    }
+    m->seed = 5;
+    return m;
+}
+
+static struct rec_model *model_fit(const struct rec_model_ops *ops,
+                                   const struct rec_data *d)
+{
+    struct rec_model *m = model_new(ops);
+
+    if (rec_model_fit(m, d, NULL) != ERR_OK)
+        fail_msg("%s: %s", ops->name, err_note());
+    return m;
+}
+
+struct digest {
+    unsigned char byte[KEY_DIGEST_BYTES];
+};
+
+static struct digest digest_of(const struct rec_model *m)
+{
+    struct digest d;
+
+    rec_model_digest(m, d.byte);
+    return d;
+}
+
+static void assert_digest(const struct rec_model_ops *ops,
+                          const struct digest *a, const struct digest *b,
+                          const char *why)
+{
+    if (memcmp(a, b, sizeof(*a)) != 0)
+        fail_msg("%s has another digest %s", ops->name, why);
+}
+
+#define EACH_MODEL(o)                                                          \
+    for (const struct rec_model_ops *const *at_ = rec_models, *o = *at_;       \
+         (o = *at_) != NULL; at_++)
+
+static void every_model_is_complete(void **state)
+{
+    (void)state;
+    EACH_MODEL(o)
+    {
+        const struct rec_model_ops *found = NULL;
+
+        assert_true(o->name && o->help && o->fit && o->fit_bytes);
+        assert_true((o->score != NULL) != (o->embed != NULL));
+        assert_true((o->item_vectors != NULL) == (o->embed != NULL));
+        assert_int_equal(rec_model_find(o->name, &found), ERR_OK);
+        assert_ptr_equal(found, o);
+    }
+}
+
+static void a_mistyped_name_gets_a_suggestion(void **state)
+{
+    const struct rec_model_ops *found = NULL;
+
+    (void)state;
+    assert_int_equal(rec_model_find("itemkn", &found), ERR_ARG);
+    assert_non_null(strstr(err_note(), "did you mean itemknn?"));
+    assert_null(found);
+}
+
+static void a_trained_model_has_the_universe_of_its_data(void **state)
+{
+    struct rec_data d = case_data(USERS, ITEMS, 0.2, false, 1);
+
+    (void)state;
+    EACH_MODEL(o)
+    {
+        struct rec_model *m = model_fit(o, &d);
+
+        assert_true(m->n_users == USERS && m->n_items == ITEMS);
+        assert_memory_equal(m->user_key, d.user_key, USERS * 8);
+        assert_memory_equal(m->item_key, d.item_key, ITEMS * 8);
+        for (size_t i = 0; i < ITEMS; i++) {
+            uint32_t n = 0;
+
+            for (size_t r = 0; r < d.n_rows; r++)
+                n += d.item[r] == i;
+            assert_int_equal(m->popularity[i], n);
+        }
+        assert_true(o->fit_bytes(&d, m->opts) > 0);
+        assert_true(o->iterates ? m->epochs > 0 : m->epochs == 0);
+        if (o->embed != NULL) {
+            size_t dim = 0;
+
+            assert_non_null(o->item_vectors(m, &dim));
+            assert_true(dim > 0);
+        }
+        rec_model_free(m);
+    }
+    rec_data_free(&d);
+}
+
+static void bits_do_not_depend_on_threads_or_on_the_run(void **state)
+{
+    static const size_t threads[] = {1, 1, 2, 3, 7};
+
+    (void)state;
+    for (int values = 0; values < 2; values++) {
+        struct rec_data d = case_data(USERS, ITEMS, 0.2, values, 2);
+
+        EACH_MODEL(o)
+        {
+            struct digest first = {{0}};
+
+            for (size_t t = 0; t < 5; t++) {
+                par_set_threads(threads[t]);
+                struct rec_model *m = model_fit(o, &d);
+                const struct digest got = digest_of(m);
+
+                if (t == 0)
+                    first = got;
+                assert_digest(o, &first, &got, "with other threads");
+                /* the same handle again */
+                assert_int_equal(rec_model_fit(m, &d, NULL), ERR_OK);
+                const struct digest again = digest_of(m);
+
+                assert_digest(o, &first, &again, "on a second fit");
+                rec_model_free(m);
+            }
+        }
+        rec_data_free(&d);
+    }
+    par_set_threads(0);
+}
+
+/* --- instruction sets -------------------------------------------------------
+ */
+
+static void print_digests(void)
+{
+    struct rec_data d = case_data(USERS, ITEMS, 0.2, true, 3);
+
+    EACH_MODEL(o)
+    {
+        struct rec_model *m = model_fit(o, &d);
+        const struct digest got = digest_of(m);
+        uint32_t list[USERS * 10];
+        char hex[2 * KEY_DIGEST_BYTES + 1];
+        uint64_t sum = 0;
+
+        assert_int_equal(rec_rank_users(m, &d, 0, USERS, 10, true, list, NULL),
+                         ERR_OK);
+        for (size_t i = 0; i < USERS * 10; i++)
+            sum = sum * 31 + list[i];
+        key_hex(got.byte, sizeof(got.byte), hex);
+        printf("%s %s %llx\n", o->name, hex, (unsigned long long)sum);
+        rec_model_free(m);
+    }
+    rec_data_free(&d);
+}
+
+static void run_self(const char *isa, char *out, size_t room)
+{
+    char self[3000], command[4000];
+    const ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    FILE *f;
+
+    assert_true(n > 0);
+    self[n] = '\0';
+    (void)snprintf(command, sizeof(command), "RECD_ISA=%s '%s' --digests", isa,
+                   self);
+    f = popen(command, "r");
+    assert_non_null(f);
+    out[fread(out, 1, room - 1, f)] = '\0';
+    assert_int_equal(pclose(f), 0);
+}
+
+static void bits_do_not_depend_on_the_instruction_set(void **state)
+{
+    static const struct {
+        enum krn_isa isa;
+        const char *name;
+    } other[] = {{KRN_AVX2, "avx2"}, {KRN_AVX512, "avx512"}};
+    static char want[16384], got[16384];
+
+    (void)state;
+    run_self("reference", want, sizeof(want));
+    assert_true(strlen(want) > 64);
+    for (size_t i = 0; i < 2; i++) {
+        if (cpu_ops_of(other[i].isa) == NULL)
+            continue;
+        run_self(other[i].name, got, sizeof(got));
+        assert_string_equal(got, want);
+    }
+}
+
+/* --- storing ----------------------------------------------------------------
+ */
+
+static void a_stored_model_comes_back_whole(void **state)
+{
+    struct rec_data d = case_data(USERS, ITEMS, 0.2, false, 4);
+
+    (void)state;
+    EACH_MODEL(o)
+    {
+        struct rec_model *m = model_fit(o, &d), *back = NULL;
+        struct sto_model info = {.name = "mine"}, found;
+        static uint32_t want[USERS * 7], got[USERS * 7];
+        struct digest a = digest_of(m), b;
+
+        assert_int_equal(rec_model_save(m, NULL, &info), ERR_OK);
+        assert_memory_equal(info.digest, &a, sizeof(a));
+        assert_int_equal(rec_model_open(&back, NULL, "mine", &found), ERR_OK);
+        b = digest_of(back);
+        assert_digest(o, &a, &b, "after storing");
+        assert_string_equal(found.model, o->name);
+        assert_string_equal(found.options, info.options);
+        assert_true(back->seed == m->seed && back->epochs == m->epochs);
+        assert_int_equal(rec_rank_users(m, &d, 0, USERS, 7, true, want, NULL),
+                         ERR_OK);
+        assert_int_equal(rec_rank_users(back, &d, 0, USERS, 7, true, got, NULL),
+                         ERR_OK);
+        assert_memory_equal(want, got, sizeof(want));
+        rec_model_free(back);
+        rec_model_free(m);
+        sto_model_free(&info);
+        sto_model_free(&found);
+    }
+    assert_int_equal(rec_model_open(NULL, NULL, "other", NULL), ERR_NOTFOUND);
+    fake_forget();
+    rec_data_free(&d);
+}
+
+static void wrong_shapes_in_a_file_are_refused(void **state)
+{
+    struct rec_data d = case_data(USERS, ITEMS, 0.2, false, 4);
+
+    (void)state;
+    EACH_MODEL(o)
+    {
+        struct rec_model *m = model_fit(o, &d);
+        struct sto_model info = {.name = "mine"};
+        const size_t n = m->n_arrays;
+
+        assert_int_equal(rec_model_save(m, NULL, &info), ERR_OK);
+        for (size_t i = 0; i < n; i++) {
+            struct rec_model *back = NULL;
+            const struct sto_array good = fake.array[i];
+
+            fake.array[i].rows /= 2; /* too short; people may be fewer in
+                                        models that keep nothing of them */
+            if (i > 0 &&
+                rec_model_open(&back, NULL, "mine", NULL) != ERR_FORMAT)
+                fail_msg("%s: a short %s was accepted", o->name, good.name);
+            fake.array[i] = good;
+            fake.array[i].name[0] = '?'; /* missing */
+            if (rec_model_open(&back, NULL, "mine", NULL) != ERR_FORMAT)
+                fail_msg("%s: no %s, and accepted", o->name, good.name);
+            fake.array[i] = good;
+            assert_null(back);
+        }
+        rec_model_free(m);
+        sto_model_free(&info);
+    }
+    fake_forget();
+    rec_data_free(&d);
+}
+
+/* Some other value that row r accepts. */
+static void change_option(const struct opt *r, struct rec_model *m)
+{
+    static const char *const tries[] = {"false", "true", "3",   "2",
+                                        "1",     "0.25", "0.5", "1000"};
+    char now[64];
+
+    opt_value_text(r, m->opts, now, sizeof(now));
+    for (size_t i = 0; i < 8; i++) {
+        if (strcmp(tries[i], now) != 0 &&
+            opt_assign(m->ops->opts, m->opts, r->name, tries[i]) == ERR_OK)
+            return;
+    }
+}
+
+static void options_survive_json(void **state)
+{
+    (void)state;
+    EACH_MODEL(o)
+    {
+        struct rec_model *m = model_new(o), *back = model_new(o);
+        char *want = NULL, *got = NULL;
+
+        for (const struct opt *r = o->opts; r && r->name; r++)
+            change_option(r, m);
+        assert_int_equal(rec_model_options_json(m, &want), ERR_OK);
+        assert_int_equal(rec_model_options_parse(back, want), ERR_OK);
+        assert_int_equal(rec_model_options_json(back, &got), ERR_OK);
+        assert_string_equal(want, got);
+        assert_int_equal(rec_model_options_parse(back, "[1]"), ERR_FORMAT);
+        assert_int_equal(rec_model_options_parse(back, "{"), ERR_FORMAT);
+        free(want);
+        free(got);
+        rec_model_free(m);
+        rec_model_free(back);
+    }
+}
+
+/* --- memory -----------------------------------------------------------------
+ */
+
+static void every_failing_allocation_is_reported_and_leaks_nothing(void **state)
+{
+    struct rec_data d = case_data(40, 30, 0.3, false, 6);
+
+    (void)state;
+    par_set_threads(1);
+    EACH_MODEL(o)
+    {
+        enum err e = ERR_NOMEM;
+        long n = 0;
+
+        for (; e != ERR_OK && n < 10000; n++) {
+            struct rec_model *m = model_new(o);
+
+            fail_at = n;
+            e = rec_model_fit(m, &d, NULL);
+            if (e != ERR_OK && (fail_at != -1 || e != ERR_NOMEM))
+                fail_msg("%s: error %d when allocation %ld fails", o->name,
+                         (int)e, n);
+            if (e == ERR_OK && fail_at < 0)
+                fail_msg("%s overlooks that allocation %ld fails", o->name, n);
+            fail_at = -1;
+            rec_model_free(m);
+        }
+        assert_true(n > 1 && n < 10000);
+    }
+    par_set_threads(0);
+    rec_data_free(&d);
+}
+
+static void ranking_reports_every_failing_allocation(void **state)
+{
+    struct rec_data d = case_data(40, 30, 0.3, false, 6);
+
+    (void)state;
+    EACH_MODEL(o)
+    {
+        struct rec_model *m = model_fit(o, &d);
+        static uint32_t list[40 * 5];
+        enum err e = ERR_NOMEM;
+        long n = 0;
+
+        for (; e != ERR_OK && n < 1000; n++) {
+            fail_at = n;
+            e = rec_rank_users(m, &d, 0, 40, 5, true, list, NULL);
+            if (e != ERR_OK && e != ERR_NOMEM)
+                fail_msg("%s: error %d when allocation %ld fails", o->name,
+                         (int)e, n);
+            assert_true(e != ERR_OK || fail_at >= 0);
+            fail_at = -1;
+        }
+        assert_true(n > 1 && n < 1000);
+        rec_model_free(m);
+    }
+    rec_data_free(&d);
+}
+
+/* --- sense ------------------------------------------------------------------
+ */
+
+static void strangers_are_served_by_their_history(void **state)
+{
+    struct rec_data d = case_data(USERS, ITEMS, 0.2, false, 7);
+    const uint32_t user[2] = {REC_NOBODY, REC_NOBODY};
+    const uint32_t history[3] = {1, 3, 50};
+    const size_t ptr[3] = {0, 3, 3};
+    const struct rec_query q = {2, user, ptr, history, NULL};
+
+    (void)state;
+    EACH_MODEL(o)
+    {
+        struct rec_model *m = model_fit(o, &d);
+        uint32_t list[2 * ITEMS];
+        float score[2 * ITEMS];
+
+        assert_int_equal(rec_rank(m, &q, ITEMS, true, list, score), ERR_OK);
+        for (size_t r = 0; r < ITEMS - 3; r++) {
+            assert_true(list[r] < ITEMS && list[r] != 1 && list[r] != 3 &&
+                        list[r] != 50);
+            assert_true(score[r] - score[r] == 0);
+        }
+        assert_true(list[ITEMS - 3] == REC_NOBODY);
+        for (size_t r = ITEMS + 1; r < 2 * ITEMS; r++)
+            assert_true(m->popularity[list[r - 1]] >= m->popularity[list[r]]);
+        rec_model_free(m);
+    }
+    rec_data_free(&d);
+}
+
+static void every_model_beats_chance_on_rows_held_out(void **state)
+{
+    struct rec_data d = case_data(600, ITEMS, 0.25, false, 8), fit, held;
+    uint8_t *keep = mem_array(d.n_rows, 1);
+    const size_t cut = 10;
+
+    (void)state;
+    rec_data_holdout(&d, 0.2, 1, keep);
+    assert_int_equal(rec_data_subset(&fit, &d, keep), ERR_OK);
+    for (size_t r = 0; r < d.n_rows; r++)
+        keep[r] = !keep[r];
+    assert_int_equal(rec_data_subset(&held, &d, keep), ERR_OK);
+    EACH_MODEL(o)
+    {
+        struct rec_model *m = NULL; /* with its own defaults */
+        struct rec_report got;
+
+        assert_int_equal(rec_model_new(&m, o), ERR_OK);
+        assert_int_equal(rec_model_fit(m, &fit, NULL), ERR_OK);
+        assert_int_equal(rec_evaluate(m, &fit, &held, &cut, 1, &got), ERR_OK);
+        /* chance: 10 of about 68 candidates */
+        if (!(got.value[0][REC_RECALL] > 1.3 * 10 / 68))
+            fail_msg("%s: recall@10 is %.3f", o->name,
+                     got.value[0][REC_RECALL]);
+        rec_model_free(m);
+    }
+    free(keep);
+    rec_data_free(&fit);
+    rec_data_free(&held);
+    rec_data_free(&d);
+}
+
+static void tiny_data_are_no_accident(void **state)
+{
+    static const size_t shape[][2] = {{1, 1}, {1, 5}, {3, 1}, {2, 2}};
+
+    (void)state;
+    for (size_t c = 0; c < 4; c++) {
+        struct rec_data d = case_data(shape[c][0], shape[c][1], 9, false, 1);
+
+        EACH_MODEL(o)
+        {
+            struct rec_model *m = model_new(o);
+            uint32_t list[3 * 4];
+            const enum err e = rec_model_fit(m, &d, NULL);
+
+            if (e != ERR_OK && e != ERR_ARG)
+                fail_msg("%s on %zu x %zu: %s", o->name, shape[c][0],
+                         shape[c][1], err_note());
+            if (e == ERR_OK)
+                assert_int_equal(
+                    rec_rank_users(m, &d, 0, shape[c][0], 4, false, list, NULL),
+                    ERR_OK);
+            rec_model_free(m);
+        }
+        rec_data_free(&d);
+    }
+}
+
+static void no_rows_are_refused_with_a_reason(void **state)
+{
+    struct rec_data d = case_data(3, 3, 0, false, 1);
+
+    (void)state;
+    EACH_MODEL(o)
+    {
+        struct rec_model *m = model_new(o);
+
+        assert_int_equal(rec_model_fit(m, &d, NULL), ERR_ARG);
+        rec_model_free(m);
+    }
+    rec_data_free(&d);
+}
+
+static enum err stop_at_two(void *arg, struct rec_model *m, uint64_t epoch,
+                            bool *stop)
+{
+    uint64_t *last = arg;
+
+    (void)m;
+    assert_int_equal(epoch, *last + 1);
+    *last = epoch;
+    *stop = epoch == 2;
+    return ERR_OK;
+}
+
+static void a_watch_sees_each_epoch_and_may_stop(void **state)
+{
+    struct rec_data d = case_data(USERS, ITEMS, 0.2, false, 9);
+
+    (void)state;
+    EACH_MODEL(o)
+    {
+        struct rec_model *m = model_new(o);
+        uint64_t last = 0;
+        const struct rec_watch watch = {stop_at_two, &last};
+
+        assert_int_equal(rec_model_fit(m, &d, &watch), ERR_OK);
+        assert_int_equal(last, o->iterates ? 2 : 0);
+        assert_int_equal(m->epochs, o->iterates ? 2 : 0);
+        rec_model_free(m);
+    }
+    rec_data_free(&d);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_model_is_complete),
+        cmocka_unit_test(a_mistyped_name_gets_a_suggestion),
+        cmocka_unit_test(a_trained_model_has_the_universe_of_its_data),
+        cmocka_unit_test(bits_do_not_depend_on_threads_or_on_the_run),
+        cmocka_unit_test(bits_do_not_depend_on_the_instruction_set),
+        cmocka_unit_test(a_stored_model_comes_back_whole),
+        cmocka_unit_test(wrong_shapes_in_a_file_are_refused),
+        cmocka_unit_test(options_survive_json),
+        cmocka_unit_test(
+            every_failing_allocation_is_reported_and_leaks_nothing),
+        cmocka_unit_test(ranking_reports_every_failing_allocation),
+        cmocka_unit_test(strangers_are_served_by_their_history),
+        cmocka_unit_test(every_model_beats_chance_on_rows_held_out),
+        cmocka_unit_test(tiny_data_are_no_accident),
+        cmocka_unit_test(no_rows_are_refused_with_a_reason),
+        cmocka_unit_test(a_watch_sees_each_epoch_and_may_stop),
+    };
+
+    if (argc > 1 && strcmp(argv[1], "--digests") == 0) {
+        print_digests();
+        return 0;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
