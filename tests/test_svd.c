@@ -1,0 +1,137 @@
+/* tests/test_svd.c - leading singular vectors against a dense eigensolver. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/par.h"
+#include "base/rng.h"
+#include "kernels/eig.h"
+#include "rec/svd.h"
+
+enum { ROWS = 60, COLS = 40, MOST = ROWS * COLS };
+
+static struct sample {
+    size_t row_ptr[ROWS + 1], col_ptr[COLS + 1];
+    uint32_t col[MOST], row[MOST];
+    float row_val[MOST], col_val[MOST];
+    uint64_t key[COLS];
+    double dense[ROWS][COLS];
+} s;
+
+/* About every fifth entry, columns from `rank` on empty. */
+static struct rec_svd sample(size_t rank)
+{
+    size_t n = 0;
+
+    for (size_t r = 0; r < ROWS; r++) {
+        for (uint32_t c = 0; c < COLS; c++) {
+            const float x = rng_f32(5, RNG_NEGATIVE, r * COLS + c);
+
+            s.dense[r][c] = c < rank && x < .2f ? (double)(x + .1f) : 0;
+            if (s.dense[r][c] > 0) {
+                s.col[n] = c;
+                s.row_val[n++] = (float)s.dense[r][c];
+            }
+        }
+        s.row_ptr[r + 1] = n;
+    }
+    n = 0;
+    for (size_t c = 0; c < COLS; c++) {
+        s.key[c] = UINT64_C(0x9E3779B97F4A7C15) * (c + 1);
+        for (uint32_t r = 0; r < ROWS; r++)
+            if (s.dense[r][c] > 0) {
+                s.row[n] = r;
+                s.col_val[n++] = (float)s.dense[r][c];
+            }
+        s.col_ptr[c + 1] = n;
+    }
+    return (struct rec_svd){ROWS,      COLS,  s.row_ptr, s.col, s.row_val,
+                            s.col_ptr, s.row, s.col_val, s.key, 1};
+}
+
+static double *dense_eig(double *w)
+{
+    static double p[COLS * COLS], a[COLS * COLS], work[2 * COLS];
+
+    for (size_t i = 0; i < COLS; i++)
+        for (size_t j = 0; j < COLS; j++) {
+            p[i * COLS + j] = 0;
+            for (size_t r = 0; r < ROWS; r++)
+                p[i * COLS + j] += s.dense[r][i] * s.dense[r][j];
+        }
+    memcpy(a, p, sizeof(a));
+    assert_true(krn_eig_sym_f64(a, w, work, COLS));
+    return p;
+}
+
+static void vectors_are_those_of_the_dense_problem(void **state)
+{
+    enum { K = 6 };
+    const struct rec_svd r = sample(COLS);
+    static float v[COLS * K];
+    double w[K], want[COLS];
+    const double *p = dense_eig(want);
+
+    (void)state;
+    assert_int_equal(rec_svd_top(&r, K, v, w), ERR_OK);
+    for (size_t j = 0; j < K; j++) {
+        assert_true(fabs(w[j] / want[j] - 1) < 1e-5);
+        double off = 0; /* |P v - w v|^2 */
+
+        for (size_t i = 0; i < COLS; i++) {
+            double x = -want[j] * (double)v[i * K + j];
+
+            for (size_t c = 0; c < COLS; c++)
+                x += p[i * COLS + c] * (double)v[c * K + j];
+            off += x * x;
+        }
+        assert_true(sqrt(off) < 1e-2 * want[j]);
+    }
+}
+
+static void beyond_the_rank_there_are_zeros(void **state)
+{
+    enum { K = 50, RANK = 3 };
+    const struct rec_svd r = sample(RANK);
+    static float v[COLS * K];
+    double w[K];
+
+    (void)state;
+    assert_int_equal(rec_svd_top(&r, K, v, w), ERR_OK);
+    for (size_t j = 0; j < K; j++) {
+        assert_true(j < RANK ? w[j] > 0 : w[j] == 0);
+        for (size_t i = 0; i < COLS; i++)
+            assert_true(j < RANK || v[i * K + j] == 0);
+    }
+}
+
+static void threads_do_not_change_a_bit(void **state)
+{
+    enum { K = 10 };
+    const struct rec_svd r = sample(COLS);
+    static float one[COLS * K], seven[COLS * K];
+    double w[K];
+
+    (void)state;
+    par_set_threads(1);
+    assert_int_equal(rec_svd_top(&r, K, one, w), ERR_OK);
+    par_set_threads(7);
+    assert_int_equal(rec_svd_top(&r, K, seven, w), ERR_OK);
+    par_set_threads(0);
+    assert_memory_equal(one, seven, sizeof(one));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(vectors_are_those_of_the_dense_problem),
+        cmocka_unit_test(beyond_the_rank_there_are_zeros),
+        cmocka_unit_test(threads_do_not_change_a_bit),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
