@@ -202,7 +202,9 @@ static void eig_order(double *a, double *w, size_t d)
         w[best] = x;
         for (size_t j = 1; j < d; j++)
             big = fabs(row[j]) > fabs(row[big]) ? j : big;
-        for (size_t j = 0; j < d && row[big] < 0; j++)
+        const bool flip = row[big] < 0;
+
+        for (size_t j = 0; j < d && flip; j++)
             row[j] = -row[j];
     }
 }

@@ -53,9 +53,10 @@ static struct rec_svd sample(size_t rank)
                             s.col_ptr, s.row, s.col_val, s.key, 1};
 }
 
-static double *dense_eig(double *w)
+/* P = R^T R; w and the rows of vec are its eigenvalues and eigenvectors. */
+static double *dense_eig(double *w, double *vec)
 {
-    static double p[COLS * COLS], a[COLS * COLS], work[2 * COLS];
+    static double p[COLS * COLS], work[2 * COLS];
 
     for (size_t i = 0; i < COLS; i++)
         for (size_t j = 0; j < COLS; j++) {
@@ -63,8 +64,8 @@ static double *dense_eig(double *w)
             for (size_t r = 0; r < ROWS; r++)
                 p[i * COLS + j] += s.dense[r][i] * s.dense[r][j];
         }
-    memcpy(a, p, sizeof(a));
-    assert_true(krn_eig_sym_f64(a, w, work, COLS));
+    memcpy(vec, p, sizeof(p));
+    assert_true(krn_eig_sym_f64(vec, w, work, COLS));
     return p;
 }
 
@@ -73,14 +74,15 @@ static void vectors_are_those_of_the_dense_problem(void **state)
     enum { K = 6 };
     const struct rec_svd r = sample(COLS);
     static float v[COLS * K];
+    static double vec[COLS * COLS];
     double w[K], want[COLS];
-    const double *p = dense_eig(want);
+    const double *p = dense_eig(want, vec);
 
     (void)state;
     assert_int_equal(rec_svd_top(&r, K, v, w), ERR_OK);
     for (size_t j = 0; j < K; j++) {
         assert_true(fabs(w[j] / want[j] - 1) < 1e-5);
-        double off = 0; /* |P v - w v|^2 */
+        double off = 0, dot = 0; /* |P v - w v|^2; cosine with the oracle */
 
         for (size_t i = 0; i < COLS; i++) {
             double x = -want[j] * (double)v[i * K + j];
@@ -88,8 +90,10 @@ static void vectors_are_those_of_the_dense_problem(void **state)
             for (size_t c = 0; c < COLS; c++)
                 x += p[i * COLS + c] * (double)v[c * K + j];
             off += x * x;
+            dot += (double)v[i * K + j] * vec[j * COLS + i];
         }
         assert_true(sqrt(off) < 1e-2 * want[j]);
+        assert_true(fabs(dot - 1) < 1e-5);
     }
 }
 
