@@ -45,10 +45,10 @@ struct sto_import_opts {
 };
 
 struct sto_import_stats {
-    uint64_t read;       /* rows (pairs, for adjacency) parsed */
-    uint64_t stored;     /* rows new to the store */
-    uint64_t duplicates; /* rows that met an earlier one (file or store) */
-    uint64_t skipped;    /* bad rows left out, and rows below min_rating */
+    uint64_t read;         /* rows (pairs, for adjacency) parsed */
+    uint64_t stored;       /* rows new to the store */
+    uint64_t duplicates;   /* rows that met an earlier one (file or store) */
+    uint64_t skipped;      /* bad rows left out, and rows below min_rating */
     uint64_t users, items; /* distinct ids among the rows read */
     double seconds;
 };

@@ -60,8 +60,8 @@ enum err sto_view_open(struct sto_view **out, struct sto *st);
 void sto_view_close(struct sto_view *v);
 
 struct sto_counts {
-    uint64_t users, items;      /* known ids, whatever they did */
-    uint64_t train, test;       /* interactions */
+    uint64_t users, items;            /* known ids, whatever they did */
+    uint64_t train, test;             /* interactions */
     uint64_t train_users, test_users; /* people with such rows */
     uint64_t models, certificates;
     uint64_t bytes; /* of all files of the store */
@@ -82,7 +82,8 @@ struct sto_history {
  * returns the first error of fn.  The history is valid inside fn only. */
 ERR_CHECK
 enum err sto_each_history(struct sto_view *v, enum sto_split split,
-                          enum err (*fn)(void *arg, const struct sto_history *h),
+                          enum err (*fn)(void *arg,
+                                         const struct sto_history *h),
                           void *arg);
 
 /* History of one person; ERR_OK with n == 0 when there is none.  The arrays

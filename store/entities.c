@@ -1,0 +1,292 @@
+/*
+ * store/entities.c - catalogues and files of people, with attributes.
+ *
+ * Known layouts: MovieLens u.item and u.user (|), movies.dat and users.dat
+ * (::), RecBole (.item, .user: name:type header), CSV/TSV with a header, one
+ * id a line.
+ */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/env.h"
+#include "store/lines.h"
+#include "store/parse.h"
+
+/* Columns of files without a header, in order. */
+static const char *const item_100k[] = {
+    "id",          "title",      "release_date", "video_release_date",
+    "url",         "unknown",    "Action",       "Adventure",
+    "Animation",   "Children's", "Comedy",       "Crime",
+    "Documentary", "Drama",      "Fantasy",      "Film-Noir",
+    "Horror",      "Musical",    "Mystery",      "Romance",
+    "Sci-Fi",      "Thriller",   "War",          "Western"};
+static const char *const user_100k[] = {"id", "age", "gender", "occupation",
+                                        "zip"};
+static const char *const item_1m[] = {"id", "title", "genres"};
+static const char *const user_1m[] = {"id", "gender", "age", "occupation",
+                                      "zip"};
+
+struct one {
+    char *id, *attributes; /* owned */
+};
+
+struct table {
+    enum sto_kind kind;
+    bool skip_bad;
+    struct sto_lines in;
+    char separator;     /* 0: one id a line */
+    bool header, flags; /* flags: columns 5.. of u.item are genre bits */
+    size_t n_names;
+    char *name[STO_CELLS]; /* owned */
+    bool list[STO_CELLS];  /* cell is a list: token_seq, genres */
+    char list_separator;
+    struct one *one;
+    size_t n, room;
+    uint64_t skipped;
+};
+
+static enum err no_memory(void)
+{
+    return err_set(ERR_NOMEM, "no memory for a catalogue");
+}
+
+static enum err set_names(struct table *t, const char *const *name, size_t n)
+{
+    for (t->n_names = 0; t->n_names < n; t->n_names++)
+        if ((t->name[t->n_names] = mem_text(name[t->n_names])) == NULL)
+            return no_memory();
+    return ERR_OK;
+}
+
+/* Names (and types) of a header's cells; the first column is the id. */
+static enum err header_names(struct table *t, char *line, size_t len)
+{
+    struct sto_cell cell[STO_CELLS];
+    const size_t n = sto_cells(line, len, t->separator, cell);
+
+    if (n == 0 || n > STO_CELLS)
+        return err_set(ERR_FORMAT, "%s:1: a header that cannot be read",
+                       t->in.path);
+    for (size_t i = 0; i < n; i++) {
+        char *colon = strchr(cell[i].text, ':');
+
+        if (colon != NULL) {
+            *colon = '\0';
+            t->list[i] = strcmp(colon + 1, "token_seq") == 0;
+        }
+        if (strcasecmp(cell[i].text, "genres") == 0)
+            t->list[i] = true;
+        if ((t->name[i] = mem_text(cell[i].text)) == NULL)
+            return no_memory();
+        t->n_names = i + 1;
+    }
+    t->header = true;
+    return ERR_OK;
+}
+
+static size_t count_of(const char *line, char c)
+{
+    size_t n = 0;
+
+    for (; *line != '\0'; line++)
+        n += *line == c;
+    return n;
+}
+
+static enum err layout(struct table *t, char *line, size_t len)
+{
+    const bool items = t->kind == STO_ITEMS;
+    const size_t bars = count_of(line, '|');
+
+    t->list_separator = '|';
+    if (strstr(line, "::") != NULL) {
+        t->separator = ':';
+        t->list[2] = items;
+        return items ? set_names(t, item_1m, 3) : set_names(t, user_1m, 5);
+    }
+    if (bars == 23 && items) {
+        t->separator = '|';
+        t->flags = true;
+        return set_names(t, item_100k, 24);
+    }
+    if (bars == 4 && !items) {
+        t->separator = '|';
+        return set_names(t, user_100k, 5);
+    }
+    t->separator = strchr(line, '\t') != NULL  ? '\t'
+                   : strchr(line, ',') != NULL ? ','
+                   : strchr(line, ';') != NULL ? ';'
+                                               : 0;
+    if (t->separator == 0)
+        return set_names(t, user_100k, 1);
+    if (t->separator == '\t' && strchr(line, ':') != NULL)
+        t->list_separator = ' ';
+    return header_names(t, line, len);
+}
+
+/* Text of one cell, in UTF-8, as a JSON string. */
+static json_t *json_text(const char *text, size_t len)
+{
+    char *room = malloc(2 * len + 1);
+    json_t *j = NULL;
+
+    if (room != NULL) {
+        const char *utf8 = sto_utf8(text, &len, room);
+
+        j = json_stringn(utf8, len);
+    }
+    free(room);
+    return j;
+}
+
+static json_t *json_list(char *text, char separator)
+{
+    json_t *list = json_array();
+
+    for (char *p = text; *p != '\0';) {
+        const size_t n = strcspn(p, (char[]){separator, '\0'});
+
+        if (n > 0)
+            (void)json_array_append_new(list, json_text(p, n));
+        p += n + (p[n] != '\0');
+    }
+    return list;
+}
+
+static json_t *attributes_of(const struct table *t, const struct sto_cell *cell,
+                             size_t n)
+{
+    json_t *object = json_object(), *genres = json_array();
+
+    for (size_t i = 1; i < n; i++) {
+        if (t->flags && i >= 5) {
+            if (cell[i].text[0] == '1')
+                (void)json_array_append_new(genres, json_string(t->name[i]));
+        } else if (cell[i].len > 0) {
+            (void)json_object_set_new(
+                object, t->name[i],
+                t->list[i] ? json_list(cell[i].text, t->list_separator)
+                           : json_text(cell[i].text, cell[i].len));
+        }
+    }
+    if (json_array_size(genres) > 0)
+        (void)json_object_set(object, "genres", genres);
+    json_decref(genres);
+    return object;
+}
+
+static enum err add_one(struct table *t, const struct sto_cell *cell, size_t n)
+{
+    char id[2 * STO_ID_BYTES + 2];
+    size_t len = cell[0].len;
+
+    if (len == 0 || len > STO_ID_BYTES)
+        return err_set(ERR_FORMAT,
+                       "%s:%llu: the id is %s (use --skip-bad to leave such "
+                       "rows out)",
+                       t->in.path, (unsigned long long)t->in.number,
+                       len == 0 ? "empty" : "too long");
+    ERR_TRY(mem_grow(&t->one, &t->room, t->n + 1, sizeof(*t->one)));
+    json_t *object = attributes_of(t, cell, n);
+    struct one o = {mem_text(sto_utf8(cell[0].text, &len, id)),
+                    json_object_size(object) > 0
+                        ? json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS)
+                        : mem_text("")};
+
+    json_decref(object);
+    t->one[t->n++] = o;
+    return o.id != NULL && o.attributes != NULL ? ERR_OK : no_memory();
+}
+
+static enum err read_one(struct table *t, char *line, size_t len)
+{
+    struct sto_cell cell[STO_CELLS] = {{line, len}};
+    const size_t n =
+        t->separator == 0 ? 1 : sto_cells(line, len, t->separator, cell);
+
+    if (len == 0)
+        return ERR_OK;
+    enum err e = n == t->n_names
+                     ? add_one(t, cell, n)
+                     : err_set(ERR_FORMAT,
+                               "%s:%llu: %zu columns where %zu are expected "
+                               "(use --skip-bad to leave such rows out)",
+                               t->in.path, (unsigned long long)t->in.number, n,
+                               t->n_names);
+
+    if (e == ERR_FORMAT && t->skip_bad) {
+        t->skipped++;
+        return ERR_OK;
+    }
+    return e;
+}
+
+static enum err read_table(struct table *t)
+{
+    char *line;
+    size_t len;
+
+    ERR_TRY(sto_lines_next(&t->in, &line, &len));
+    if (line == NULL)
+        return err_set(ERR_FORMAT, "%s: the file is empty", t->in.path);
+    ERR_TRY(layout(t, line, len));
+    if (t->header)
+        ERR_TRY(sto_lines_next(&t->in, &line, &len));
+    while (line != NULL) {
+        ERR_TRY(read_one(t, line, len));
+        ERR_TRY(sto_lines_next(&t->in, &line, &len));
+    }
+    return ERR_OK;
+}
+
+static enum err write_table(void *arg, struct sto_txn *txn)
+{
+    struct table *t = arg;
+
+    for (size_t i = 0; i < t->n; i++)
+        ERR_TRY(sto_entity_list(txn, t->kind, t->one[i].id,
+                                strlen(t->one[i].id), t->one[i].attributes));
+    return ERR_OK;
+}
+
+static void table_free(struct table *t)
+{
+    sto_lines_close(&t->in);
+    for (size_t i = 0; i < STO_CELLS; i++)
+        free(t->name[i]);
+    for (size_t i = 0; i < t->n; i++) {
+        free(t->one[i].id);
+        free(t->one[i].attributes);
+    }
+    free(t->one);
+    free(t);
+}
+
+enum err sto_import_entities(struct sto *st, enum sto_kind kind,
+                             const char *path, bool skip_bad,
+                             struct sto_import_stats *out)
+{
+    struct table *t = mem_array(1, sizeof(*t));
+
+    if (t == NULL)
+        return no_memory();
+    t->kind = kind;
+    t->skip_bad = skip_bad;
+    enum err e = sto_lines_open(&t->in, path);
+
+    if (e == ERR_OK)
+        e = read_table(t);
+    if (e == ERR_OK)
+        e = sto_write(st, write_table, t);
+    if (e == ERR_OK)
+        *out = (struct sto_import_stats){.read = t->n + t->skipped,
+                                         .stored = t->n,
+                                         .skipped = t->skipped,
+                                         .users = kind == STO_USERS ? t->n : 0,
+                                         .items = kind == STO_ITEMS ? t->n : 0};
+    table_free(t);
+    return e;
+}

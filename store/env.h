@@ -1,0 +1,94 @@
+/*
+ * store/env.h - what the files of store/ share: the environment, its
+ * databases, and the one place where LMDB's codes become ours.
+ */
+#ifndef STO_ENV_H
+#define STO_ENV_H
+
+#include <lmdb.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "store/store.h"
+
+enum sto_db {
+    STO_DB_META,
+    STO_DB_USERS,
+    STO_DB_ITEMS,
+    STO_DB_TRAIN,
+    STO_DB_TEST,
+    STO_DB_MODELS,
+    STO_DBS
+};
+
+struct sto {
+    MDB_env *env;
+    MDB_dbi dbi[STO_DBS];
+    char *dir;
+    enum sto_mode mode;
+    size_t n_views;
+};
+
+/* Bytes that an LMDB value is copied into when it is not aligned. */
+struct sto_buffer {
+    unsigned char *data;
+    size_t room;
+};
+
+struct sto_view {
+    struct sto *st;
+    MDB_txn *txn;
+    struct sto_buffer history[2];
+};
+
+struct sto_txn {
+    struct sto *st;
+    MDB_txn *txn;
+};
+
+/* Keys as LMDB sorts them: big-endian bytes. */
+struct sto_key {
+    unsigned char byte[8];
+};
+struct sto_key sto_key_pack(uint64_t key);
+uint64_t sto_key_unpack(const void *bytes);
+
+/* LMDB's code to ours, with `doing` in the sentence.  MDB_MAP_FULL gives
+ * ERR_AGAIN, MDB_NOTFOUND gives ERR_NOTFOUND. */
+enum err sto_lmdb(int rc, const struct sto *st, const char *doing);
+
+/* --- histories (store/history.c) ------------------------------------------ */
+
+/* Read a stored history; copies into buf when data is not 8-byte aligned.
+ * ERR_FORMAT when the size is not that of a history. */
+ERR_CHECK
+enum err sto_history_decode(struct sto_history *out, uint64_t user,
+                            const MDB_val *data, struct sto_buffer *buf);
+/* Bytes of a history of n rows, and writing it to out. */
+size_t sto_history_bytes(size_t n, bool has_value, bool has_time);
+void sto_history_encode(const struct sto_history *h, unsigned char *out);
+
+/* --- entities (store/entity.c) ---------------------------------------------
+ */
+
+/* Add `refs` rows (may be negative) to the entity, creating it with `id`
+ * (may be NULL when it must exist); an entity that is not listed and has no
+ * rows left is removed.  ERR_FORMAT when another id has the same key. */
+ERR_CHECK
+enum err sto_entity_refer(struct sto_txn *t, enum sto_kind kind, uint64_t key,
+                          const char *id, size_t id_len, int64_t refs);
+/* Create or update an entity as listed, with these attributes. */
+ERR_CHECK
+enum err sto_entity_list(struct sto_txn *t, enum sto_kind kind, const char *id,
+                         size_t id_len, const char *attributes);
+
+/* --- weights files (store/weights.c) ----------------------------------------
+ */
+
+/* Remove files in DIR/models that no record names.  Under the writer lock. */
+ERR_CHECK
+enum err sto_weights_sweep(struct sto_txn *t);
+
+#endif

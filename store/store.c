@@ -1,0 +1,356 @@
+/*
+ * store/store.c - opening, views, transactions, counting.
+ *
+ * The map is reserved far larger than any store (address space costs
+ * nothing); should it be too small all the same, sto_write() doubles it and
+ * runs the change again.
+ */
+#include "store/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "store/env.h"
+
+#define MAP_FIRST ((size_t)1 << 36) /* 64 GiB of address space */
+#define MAP_LEAST ((size_t)1 << 24)
+#define VERSION_KEY "format"
+
+static const char *const db_name[STO_DBS] = {"meta",  "users", "items",
+                                             "train", "test",  "models"};
+
+struct sto_key sto_key_pack(uint64_t key)
+{
+    struct sto_key k;
+
+    for (int i = 0; i < 8; i++)
+        k.byte[i] = (unsigned char)(key >> (56 - 8 * i));
+    return k;
+}
+
+uint64_t sto_key_unpack(const void *bytes)
+{
+    const unsigned char *b = bytes;
+    uint64_t key = 0;
+
+    for (int i = 0; i < 8; i++)
+        key = key << 8 | b[i];
+    return key;
+}
+
+enum err sto_lmdb(int rc, const struct sto *st, const char *doing)
+{
+    switch (rc) {
+    case MDB_SUCCESS:
+        return ERR_OK;
+    case MDB_MAP_FULL:
+        return err_set(ERR_AGAIN, "store %s: %s: the map is full", st->dir,
+                       doing);
+    case MDB_NOTFOUND:
+        return err_set(ERR_NOTFOUND, "store %s: %s: not found", st->dir, doing);
+    case ENOMEM:
+        return err_set(ERR_NOMEM, "store %s: %s: no memory", st->dir, doing);
+    case MDB_INVALID:
+    case MDB_CORRUPTED:
+    case MDB_VERSION_MISMATCH:
+    case MDB_PAGE_NOTFOUND:
+        return err_set(ERR_FORMAT, "store %s: %s: not a recd store (%s)",
+                       st->dir, doing, mdb_strerror(rc));
+    default:
+        return err_set(ERR_IO, "store %s: %s: %s", st->dir, doing,
+                       mdb_strerror(rc));
+    }
+}
+
+/* --- opening -------------------------------------------------------------- */
+
+static enum err make_dir(const char *path)
+{
+    if (mkdir(path, 0777) == 0 || errno == EEXIST)
+        return ERR_OK;
+    return err_set(ERR_IO, "cannot make the folder %s: %s", path,
+                   strerror(errno));
+}
+
+static enum err make_dirs(const char *dir)
+{
+    char path[4096];
+
+    ERR_TRY(make_dir(dir));
+    if (snprintf(path, sizeof(path), "%s/models", dir) >= (int)sizeof(path))
+        return err_set(ERR_ARG, "the store's path is too long");
+    return make_dir(path);
+}
+
+static bool store_exists(const char *dir)
+{
+    char path[4096];
+    struct stat s;
+
+    return snprintf(path, sizeof(path), "%s/data.mdb", dir) <
+               (int)sizeof(path) &&
+           stat(path, &s) == 0 && s.st_size > 0;
+}
+
+/* A smaller reservation where the system grants no larger one. */
+static enum err open_env(struct sto *st, unsigned flags)
+{
+    int rc = ENOMEM;
+
+    for (size_t map = MAP_FIRST; map >= MAP_LEAST; map /= 4) {
+        if ((rc = mdb_env_create(&st->env)) != 0)
+            break;
+        (void)mdb_env_set_maxdbs(st->env, STO_DBS);
+        (void)mdb_env_set_mapsize(st->env, map);
+        if ((rc = mdb_env_open(st->env, st->dir, flags, 0666)) == 0)
+            break;
+        mdb_env_close(st->env);
+        st->env = NULL;
+        if (rc != ENOMEM)
+            break;
+    }
+    return sto_lmdb(rc, st, "cannot open");
+}
+
+static enum err check_version(struct sto *st, MDB_txn *txn)
+{
+    MDB_val key = {sizeof(VERSION_KEY) - 1, (void *)VERSION_KEY}, val;
+    uint32_t version = STO_FORMAT;
+    int rc = mdb_get(txn, st->dbi[STO_DB_META], &key, &val);
+
+    if (rc == MDB_NOTFOUND && st->mode == STO_WRITE) {
+        val = (MDB_val){sizeof(version), &version};
+        return sto_lmdb(mdb_put(txn, st->dbi[STO_DB_META], &key, &val, 0), st,
+                        "writing the format version");
+    }
+    if (rc == 0 && val.mv_size == sizeof(version))
+        memcpy(&version, val.mv_data, sizeof(version));
+    if (rc == 0 && val.mv_size == sizeof(version) && version == STO_FORMAT)
+        return ERR_OK;
+    if (rc != 0 || val.mv_size != sizeof(version))
+        return err_set(ERR_FORMAT,
+                       "store %s: holds no format version: not a "
+                       "recd store",
+                       st->dir);
+    return err_set(ERR_FORMAT,
+                   "store %s has format version %u and this recd reads "
+                   "version %u: use the recd that wrote it",
+                   st->dir, (unsigned)version, (unsigned)STO_FORMAT);
+}
+
+static enum err open_dbs(struct sto *st, MDB_txn *txn)
+{
+    const unsigned create = st->mode == STO_WRITE ? MDB_CREATE : 0;
+
+    for (int i = 0; i < STO_DBS; i++) {
+        const int rc = mdb_dbi_open(txn, db_name[i], create, &st->dbi[i]);
+
+        if (rc == MDB_NOTFOUND)
+            return err_set(ERR_FORMAT, "store %s: not a recd store", st->dir);
+        ERR_TRY(sto_lmdb(rc, st, db_name[i]));
+        if (i == STO_DB_META)
+            ERR_TRY(check_version(st, txn));
+    }
+    return ERR_OK;
+}
+
+static int begin(struct sto *st, unsigned flags, MDB_txn **txn)
+{
+    int rc = mdb_txn_begin(st->env, NULL, flags, txn);
+
+    if (rc == MDB_MAP_RESIZED) { /* another process let it grow */
+        (void)mdb_env_set_mapsize(st->env, 0);
+        rc = mdb_txn_begin(st->env, NULL, flags, txn);
+    }
+    return rc;
+}
+
+static enum err open_all(struct sto *st)
+{
+    const unsigned read = st->mode == STO_READ ? MDB_RDONLY : 0;
+    MDB_txn *txn = NULL;
+    int dead = 0;
+
+    ERR_TRY(open_env(st, MDB_NOTLS | read));
+    (void)mdb_reader_check(st->env, &dead);
+    ERR_TRY(sto_lmdb(begin(st, read, &txn), st, "cannot begin"));
+    enum err e = open_dbs(st, txn);
+    if (e == ERR_OK && st->mode == STO_WRITE)
+        e = sto_weights_sweep(&(struct sto_txn){st, txn});
+    if (e != ERR_OK) {
+        mdb_txn_abort(txn);
+        return e;
+    }
+    return sto_lmdb(mdb_txn_commit(txn), st, "cannot commit");
+}
+
+enum err sto_open(struct sto **out, const char *dir, enum sto_mode mode)
+{
+    if (mode == STO_READ && !store_exists(dir))
+        return err_set(ERR_NOTFOUND,
+                       "there is no store at %s (make one with `recd import "
+                       "FILE`, or name another with --store)",
+                       dir);
+    if (mode == STO_WRITE)
+        ERR_TRY(make_dirs(dir));
+
+    struct sto *st = mem_array(1, sizeof(*st));
+
+    if (st == NULL || (st->dir = mem_text(dir)) == NULL) {
+        free(st);
+        return err_set(ERR_NOMEM, "no memory to open the store");
+    }
+    st->mode = mode;
+    const enum err e = open_all(st);
+
+    if (e != ERR_OK) {
+        sto_close(st);
+        return e;
+    }
+    *out = st;
+    return ERR_OK;
+}
+
+void sto_close(struct sto *st)
+{
+    if (st == NULL)
+        return;
+    if (st->env != NULL)
+        mdb_env_close(st->env);
+    free(st->dir);
+    free(st);
+}
+
+const char *sto_dir(const struct sto *st)
+{
+    return st->dir;
+}
+
+/* --- views and changes ------------------------------------------------------
+ */
+
+enum err sto_view_open(struct sto_view **out, struct sto *st)
+{
+    struct sto_view *v = mem_array(1, sizeof(*v));
+
+    if (v == NULL)
+        return err_set(ERR_NOMEM, "no memory to read the store");
+    v->st = st;
+    const enum err e =
+        sto_lmdb(begin(st, MDB_RDONLY, &v->txn), st, "cannot read");
+
+    if (e != ERR_OK) {
+        free(v);
+        return e;
+    }
+    st->n_views++;
+    *out = v;
+    return ERR_OK;
+}
+
+void sto_view_close(struct sto_view *v)
+{
+    if (v == NULL)
+        return;
+    mdb_txn_abort(v->txn);
+    v->st->n_views--;
+    free(v->history[0].data);
+    free(v->history[1].data);
+    free(v);
+}
+
+static enum err grow_map(struct sto *st)
+{
+    MDB_envinfo info;
+
+    if (st->n_views > 0)
+        return err_set(ERR_IO,
+                       "store %s: the map must grow while this "
+                       "process reads: close its views first",
+                       st->dir);
+    (void)mdb_env_info(st->env, &info);
+    return sto_lmdb(mdb_env_set_mapsize(st->env, info.me_mapsize * 2), st,
+                    "cannot grow");
+}
+
+enum err sto_write(struct sto *st, enum err (*fn)(void *arg, struct sto_txn *t),
+                   void *arg)
+{
+    for (;;) {
+        struct sto_txn t = {st, NULL};
+        enum err e = sto_lmdb(begin(st, 0, &t.txn), st, "cannot write");
+
+        if (e != ERR_OK)
+            return e;
+        if ((e = fn(arg, &t)) == ERR_OK)
+            e = sto_lmdb(mdb_txn_commit(t.txn), st, "cannot commit");
+        else
+            mdb_txn_abort(t.txn);
+        if (e != ERR_AGAIN)
+            return e;
+        ERR_TRY(grow_map(st));
+    }
+}
+
+/* --- counting ---------------------------------------------------------------
+ */
+
+static enum err count_rows(void *arg, const struct sto_history *h)
+{
+    uint64_t *rows = arg;
+
+    *rows += h->n;
+    return ERR_OK;
+}
+
+static uint64_t entries(struct sto_view *v, enum sto_db db)
+{
+    MDB_stat s = {0};
+
+    (void)mdb_stat(v->txn, v->st->dbi[db], &s);
+    return s.ms_entries;
+}
+
+static uint64_t folder_bytes(const char *dir)
+{
+    uint64_t bytes = 0;
+    DIR *d = opendir(dir);
+
+    if (d == NULL)
+        return 0;
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        char path[8192];
+        struct stat s;
+
+        if (snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) <
+                (int)sizeof(path) &&
+            stat(path, &s) == 0 && S_ISREG(s.st_mode))
+            bytes += (uint64_t)s.st_size;
+    }
+    closedir(d);
+    return bytes;
+}
+
+enum err sto_count(struct sto_view *v, struct sto_counts *out)
+{
+    struct sto_counts c = {
+        .users = entries(v, STO_DB_USERS),
+        .items = entries(v, STO_DB_ITEMS),
+        .train_users = entries(v, STO_DB_TRAIN),
+        .test_users = entries(v, STO_DB_TEST),
+        .models = entries(v, STO_DB_MODELS),
+    };
+    char models[4096];
+
+    ERR_TRY(sto_each_history(v, STO_TRAIN, count_rows, &c.train));
+    ERR_TRY(sto_each_history(v, STO_TEST, count_rows, &c.test));
+    (void)snprintf(models, sizeof(models), "%s/models", v->st->dir);
+    c.bytes = folder_bytes(v->st->dir) + folder_bytes(models);
+    *out = c;
+    return ERR_OK;
+}
