@@ -1,0 +1,127 @@
+/* src/cmd_import.c - files of rows, catalogues and people into the store. */
+#include <stdio.h>
+#include <string.h>
+
+#include "src/ui.h"
+#include "store/import.h"
+
+static struct values {
+    const char *format, *as, *columns, *min_rating, *catalogue, *users;
+    bool skip_bad;
+} v;
+
+#define AT(field) offsetof(struct values, field)
+static const struct opt rows[] = {
+    {"format", 0, OPT_TEXT, AT(format), "auto", 0, 0, "FORMAT",
+     "auto, csv, tsv, ml-100k, ml-1m, adjacency or recbole"},
+    {"as", 0, OPT_CHOICE, AT(as), "train", 0, 0, "train|test",
+     "what the rows are for"},
+    {"columns", 0, OPT_TEXT, AT(columns), NULL, 0, 0, "LIST",
+     "columns in order, from user,item,rating,timestamp; - skips one"},
+    {"min-rating", 0, OPT_TEXT, AT(min_rating), NULL, 0, 0, "X",
+     "leave out rows rated lower"},
+    {"skip-bad", 0, OPT_BOOL, AT(skip_bad), NULL, 0, 0, NULL,
+     "leave out rows that cannot be read, and count them"},
+    {"catalogue", 0, OPT_TEXT, AT(catalogue), NULL, 0, 0, "FILE",
+     "items that exist whoever interacts, with attributes"},
+    {"users", 0, OPT_TEXT, AT(users), NULL, 0, 0, "FILE",
+     "people's attributes"},
+    {NULL, 0, OPT_BOOL, 0, NULL, 0, 0, NULL, NULL},
+};
+
+static enum err options(struct sto_import_opts *o)
+{
+    char *end;
+
+    *o = (struct sto_import_opts){
+        .columns = v.columns,
+        .skip_bad = v.skip_bad,
+        .split = strcmp(v.as, "test") == 0 ? STO_TEST : STO_TRAIN};
+    ERR_TRY(sto_format_parse(v.format, &o->format));
+    if (v.min_rating == NULL)
+        return ERR_OK;
+    o->has_min_rating = true;
+    o->min_rating = strtod(v.min_rating, &end);
+    return end != v.min_rating && *end == '\0'
+               ? ERR_OK
+               : err_set(ERR_ARG, "--min-rating \"%s\" is not a number",
+                         v.min_rating);
+}
+
+static enum err import_rows(struct sto *st, int n, char **file,
+                            struct sto_import_stats *s)
+{
+    struct sto_import_opts o;
+    struct sto_import *im;
+
+    ERR_TRY(options(&o));
+    ERR_TRY(sto_import_new(&im, &o));
+    enum err e = ERR_OK;
+
+    for (int i = 0; i < n && e == ERR_OK; i++)
+        e = sto_import_read(im, file[i]);
+    if (e == ERR_OK)
+        e = sto_import_commit(im, st, s);
+    sto_import_free(im);
+    return e;
+}
+
+static enum err import_all(struct sto *st, int n, char **file,
+                           struct sto_import_stats *s)
+{
+    if (v.catalogue != NULL)
+        ERR_TRY(sto_import_entities(st, STO_ITEMS, v.catalogue, v.skip_bad, s));
+    if (v.users != NULL)
+        ERR_TRY(sto_import_entities(st, STO_USERS, v.users, v.skip_bad, s));
+    return n > 0 ? import_rows(st, n, file, s) : ERR_OK;
+}
+
+static void print(const struct sto_import_stats *s, const struct cmd_common *c)
+{
+    if (c->json) {
+        cmd_ui_json(
+            json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "read",
+                      (json_int_t)s->read, "stored", (json_int_t)s->stored,
+                      "duplicates", (json_int_t)s->duplicates, "skipped",
+                      (json_int_t)s->skipped, "users", (json_int_t)s->users,
+                      "items", (json_int_t)s->items, "seconds", s->seconds));
+        return;
+    }
+    printf("%s rows read, %s new", cmd_ui_count(s->read),
+           cmd_ui_count(s->stored));
+    if (s->duplicates > 0)
+        printf(", %s duplicates", cmd_ui_count(s->duplicates));
+    if (s->skipped > 0)
+        printf(", %s left out", cmd_ui_count(s->skipped));
+    printf("; %s people, ", cmd_ui_count(s->users));
+    printf("%s items, %.2f s\n", cmd_ui_count(s->items), s->seconds);
+}
+
+static int run(const struct cmd_common *c, int n_words, char **word)
+{
+    struct sto_import_stats s = {0};
+    const double start = cmd_ui_now();
+    struct sto *st = NULL;
+
+    if (n_words == 0 && v.catalogue == NULL && v.users == NULL)
+        return cmd_ui_exit(err_set(ERR_ARG, "name a file to import"));
+    enum err e = sto_open(&st, cmd_ui_store_dir(c), STO_WRITE);
+
+    if (e == ERR_OK)
+        e = import_all(st, n_words, word, &s);
+    sto_close(st);
+    s.seconds = cmd_ui_now() - start;
+    if (e == ERR_OK)
+        print(&s, c);
+    return cmd_ui_exit(e);
+}
+
+extern const struct cmd cmd_import;
+const struct cmd cmd_import = {
+    .name = "import",
+    .words = "FILE... [options]   (- is stdin; gz is read as it is)",
+    .help = "read interactions, a catalogue or people's attributes",
+    .opts = rows,
+    .values = &v,
+    .run = run,
+};
