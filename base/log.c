@@ -53,8 +53,7 @@ void log_debug(const char *fmt, ...)
     va_end(ap);
 }
 
-void log_tick(const char *what, uint64_t done, uint64_t total,
-              const char *note)
+void log_tick(const char *what, uint64_t done, uint64_t total, const char *note)
 {
     if (log_out.tick != NULL)
         log_out.tick(log_out.arg, what, done, total, note);

@@ -26,11 +26,11 @@ struct opt {
     const char *name; /* without dashes; NULL ends a table */
     char letter;      /* one-letter form, or 0 */
     enum opt_kind kind;
-    size_t offset;          /* offsetof(struct, field) */
-    const char *fallback;   /* default as typed; NULL = false / 0 / NULL */
-    double min, max;        /* both 0 = no bound */
-    const char *arg;        /* placeholder in --help, or the choices */
-    const char *help;       /* one line, no full stop */
+    size_t offset;        /* offsetof(struct, field) */
+    const char *fallback; /* default as typed; NULL = false / 0 / NULL */
+    double min, max;      /* both 0 = no bound */
+    const char *arg;      /* placeholder in --help, or the choices */
+    const char *help;     /* one line, no full stop */
 };
 
 /* A table bound to the struct that its rows fill. */

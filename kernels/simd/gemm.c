@@ -19,8 +19,9 @@
 #define GEMM_NR (16 * GEMM_NV)
 #define GEMM_KC 256
 #define GEMM_MC 252
-#define GEMM_A_ROOM (GEMM_MC * GEMM_KC + 16) /* 16: the last store runs over   \
-                                              */
+#define GEMM_A_ROOM                                                            \
+    (GEMM_MC * GEMM_KC + 16) /* 16: the last store runs over                   \
+                              */
 #define GEMM_NC ((KRN_GEMM_SCRATCH - GEMM_A_ROOM) / GEMM_KC / 32 * 32)
 
 static size_t gemm_min(size_t a, size_t b)
