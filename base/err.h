@@ -20,6 +20,7 @@ enum err {
     ERR_NUM,      /* NaN, infinity, or divergence where a number was needed */
     ERR_NOTFOUND, /* a named user, item, model or store does not exist */
     ERR_AGAIN,    /* the store's map is too small: the caller grows, retries */
+    ERR_STALE,    /* rows were removed while work was done on them: again */
     ERR_STOPPED,  /* the person asked for an end (SIGINT): nothing was done */
 };
 

@@ -8,6 +8,12 @@
 
 static struct log_sink log_out;
 static volatile sig_atomic_t log_stop_flag;
+static _Thread_local bool log_quiet;
+
+void log_quiet_thread(bool quiet)
+{
+    log_quiet = quiet;
+}
 
 void log_set_sink(const struct log_sink *sink)
 {
@@ -20,7 +26,7 @@ __attribute__((format(printf, 2, 0))) static void say(enum log_level level,
 {
     char text[512];
 
-    if (log_out.say == NULL)
+    if (log_out.say == NULL || log_quiet)
         return;
     (void)vsnprintf(text, sizeof(text), fmt, ap);
     log_out.say(log_out.arg, level, text);
@@ -55,7 +61,7 @@ void log_debug(const char *fmt, ...)
 
 void log_tick(const char *what, uint64_t done, uint64_t total, const char *note)
 {
-    if (log_out.tick != NULL)
+    if (log_out.tick != NULL && !log_quiet)
         log_out.tick(log_out.arg, what, done, total, note);
 }
 

@@ -34,6 +34,10 @@ void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_tick(const char *what, uint64_t done, uint64_t total,
               const char *note);
 
+/* Swallow what this thread says and reports, until false: for work of which
+ * several pieces run side by side. */
+void log_quiet_thread(bool quiet);
+
 /* True once the person asked for an end (SIGINT/SIGTERM); long work checks
  * this between steps and returns ERR_STOPPED. */
 bool log_stopping(void);

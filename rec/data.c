@@ -132,6 +132,99 @@ enum err rec_data_subset(struct rec_data *out, const struct rec_data *d,
     return ERR_OK;
 }
 
+/* Keep the people that have rows. */
+static void drop_empty_users(struct rec_data *d)
+{
+    size_t n = 0;
+
+    for (size_t u = 0; u < d->n_users; u++) {
+        const size_t end = d->user_ptr[u + 1];
+
+        if (end == d->user_ptr[u])
+            continue;
+        d->user_key[n] = d->user_key[u];
+        if (d->lost != NULL)
+            d->lost[n] = d->lost[u];
+        d->user_ptr[++n] = end; /* n <= u + 1: read before written */
+    }
+    d->n_users = n;
+}
+
+/* Keep the items that have rows; place[n_items] is scratch, zeroed. */
+static void drop_empty_items(struct rec_data *d, uint32_t *place)
+{
+    uint32_t n = 0;
+
+    for (size_t r = 0; r < d->n_rows; r++)
+        place[d->item[r]] = 1;
+    for (size_t i = 0; i < d->n_items; i++) {
+        if (place[i] == 0)
+            continue;
+        d->item_key[n] = d->item_key[i];
+        place[i] = n++;
+    }
+    for (size_t r = 0; r < d->n_rows; r++)
+        d->item[r] = place[d->item[r]];
+    d->n_items = n;
+}
+
+static void drop_plain_values(struct rec_data *d)
+{
+    bool plain = true;
+
+    for (size_t r = 0; d->value != NULL && r < d->n_rows; r++)
+        plain = plain && d->value[r] == 1.0f;
+    if (plain) {
+        free(d->value);
+        d->value = NULL;
+    }
+    plain = true;
+    for (size_t r = 0; d->time != NULL && r < d->n_rows; r++)
+        plain = plain && d->time[r] == INT64_MIN;
+    if (plain) {
+        free(d->time);
+        d->time = NULL;
+    }
+}
+
+enum err rec_data_compact(struct rec_data *out, const struct rec_data *d,
+                          const uint8_t *keep)
+{
+    uint32_t *place = mem_array(d->n_items, sizeof(*place));
+    enum err e;
+
+    if (place == NULL)
+        return data_nomem(d->n_rows);
+    e = rec_data_subset(out, d, keep);
+    if (e == ERR_OK) {
+        drop_empty_users(out);
+        drop_empty_items(out, place);
+        drop_plain_values(out);
+    }
+    free(place);
+    return e;
+}
+
+void rec_data_digest(const struct rec_data *d,
+                     unsigned char digest[KEY_DIGEST_BYTES])
+{
+    const uint64_t shape[5] = {d->n_users, d->n_items, d->n_rows,
+                               d->value != NULL, d->time != NULL};
+    struct key_digest k;
+
+    key_digest_init(&k);
+    key_digest_add(&k, shape, sizeof(shape));
+    key_digest_add(&k, d->user_key, d->n_users * sizeof(*d->user_key));
+    key_digest_add(&k, d->item_key, d->n_items * sizeof(*d->item_key));
+    key_digest_add(&k, d->user_ptr, (d->n_users + 1) * sizeof(*d->user_ptr));
+    key_digest_add(&k, d->item, d->n_rows * sizeof(*d->item));
+    if (d->value != NULL)
+        key_digest_add(&k, d->value, d->n_rows * sizeof(*d->value));
+    if (d->time != NULL)
+        key_digest_add(&k, d->time, d->n_rows * sizeof(*d->time));
+    key_digest_end(&k, digest);
+}
+
 void rec_data_holdout(const struct rec_data *d, double share, uint64_t seed,
                       uint8_t *keep)
 {

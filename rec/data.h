@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/key.h"
 #include "store/store.h"
 
 #define REC_NOBODY UINT32_MAX /* a person (or item) that a model never saw */
@@ -54,6 +55,16 @@ enum err rec_data_copy_keys(struct rec_data *d, const uint64_t *user_key,
 ERR_CHECK
 enum err rec_data_subset(struct rec_data *out, const struct rec_data *d,
                          const uint8_t *keep);
+
+/* rec_data_subset(), then people and items without a row leave the universe:
+ * what is left depends on the kept rows alone. */
+ERR_CHECK
+enum err rec_data_compact(struct rec_data *out, const struct rec_data *d,
+                          const uint8_t *keep);
+
+/* BLAKE2b of universe and rows. */
+void rec_data_digest(const struct rec_data *d,
+                     unsigned char digest[KEY_DIGEST_BYTES]);
 
 void rec_data_free(struct rec_data *d);
 

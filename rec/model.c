@@ -55,7 +55,10 @@ void rec_model_free(struct rec_model *m)
         return;
     if (m->saved.map != NULL || m->saved.array != NULL)
         sto_weights_close(&m->saved);
+    if (m->parts_free != NULL)
+        m->parts_free(m->parts);
     json_decref(m->texts);
+    free(m->array);
     free(m->block);
     free(m->opts);
     free(m);
@@ -83,6 +86,18 @@ static bool array_describe(struct sto_array *a, const struct rec_array_spec *s,
     return !__builtin_add_overflow(*bytes, n, bytes);
 }
 
+/* Give each array its place in the block. */
+static void arrays_place(struct sto_array *array, size_t n, char *block)
+{
+    for (size_t i = 0; i < n; i++) {
+        const size_t bytes = (size_t)(array[i].rows * array[i].cols) *
+                             sto_type_bytes(array[i].type);
+
+        array[i].data = block;
+        block += (bytes + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
+    }
+}
+
 static void core_fill(struct rec_model *m, const struct rec_data *d)
 {
     uint32_t *popularity = m->array[2].data;
@@ -108,29 +123,28 @@ enum err rec_model_alloc(struct rec_model *m, const struct rec_data *d,
         {"item_key", STO_U64, d->n_items, 1},
         {"popularity", STO_U32, d->n_items, 1},
     };
-    struct sto_array array[REC_ARRAYS_MAX] = {0};
-    size_t bytes = 0, at[REC_ARRAYS_MAX] = {0};
-    bool fits = true;
+    struct sto_array *array = mem_array(n + CORE_ARRAYS, sizeof(*array));
+    size_t bytes = 0;
+    bool fits = array != NULL;
     char *block;
 
     assert(n + CORE_ARRAYS <= REC_ARRAYS_MAX);
     n += CORE_ARRAYS;
-    for (size_t i = 0; i < n; i++) {
-        at[i] = bytes;
-        fits = fits && array_describe(&array[i],
-                                      i < CORE_ARRAYS ? &core[i]
-                                                      : &spec[i - CORE_ARRAYS],
-                                      &bytes);
-    }
+    for (size_t i = 0; i < n && fits; i++)
+        fits = array_describe(
+            &array[i], i < CORE_ARRAYS ? &core[i] : &spec[i - CORE_ARRAYS],
+            &bytes);
     block = fits ? mem_array(bytes, 1) : NULL;
-    if (block == NULL)
+    if (block == NULL) {
+        free(array);
         return err_set(ERR_NOMEM, "no memory for the arrays of model %s",
                        m->ops->name);
-    for (size_t i = 0; i < n; i++)
-        array[i].data = block + at[i];
+    }
+    arrays_place(array, n, block);
     free(m->block);
+    free(m->array);
     m->block = block;
-    memcpy(m->array, array, sizeof(array));
+    m->array = array;
     m->n_arrays = n;
     core_fill(m, d);
     return ERR_OK;

@@ -22,7 +22,7 @@
 #include "rec/data.h"
 #include "store/store.h"
 
-#define REC_ARRAYS_MAX 16
+#define REC_ARRAYS_MAX 8192
 
 struct rec_model {
     const struct rec_model_ops *ops;
@@ -34,9 +34,11 @@ struct rec_model {
     const uint64_t *item_key;   /* [n_items]: view of array "item_key" */
     const uint32_t *popularity; /* [n_items] training rows of each item: view
                                    of array "popularity" */
-    struct sto_array array[REC_ARRAYS_MAX]; /* keys and
-                              popularity first, then the weights */
+    struct sto_array *array; /* [n_arrays] keys and popularity first, then the
+                                weights; owned */
     size_t n_arrays;
+    void *parts; /* what ops->ready() made; given back by parts_free() */
+    void (*parts_free)(void *parts);
     void *block;              /* what array[].data point into, when trained */
     struct sto_weights saved; /* the same, when opened from a store */
     void *texts;              /* of options that were read from JSON; owned */
@@ -94,6 +96,10 @@ struct rec_model_ops {
      * types, shapes and indices that the functions above rely upon (see
      * rec_model_has()).  NULL: nothing beyond keys and popularity. */
     bool (*valid)(const struct rec_model *m);
+
+    /* Called when the arrays are there, after opening (and by fit itself,
+     * where it needs to): makes m->parts.  NULL: nothing to do. */
+    enum err (*ready)(struct rec_model *m);
 };
 
 /* The models in Makefile.am order, ending with NULL. */
@@ -143,10 +149,27 @@ enum err rec_model_options_json(const struct rec_model *m, char **out);
 ERR_CHECK
 enum err rec_model_options_parse(struct rec_model *m, const char *json);
 
+/* The same for any table of options: unlearn/ keeps its own beside them.  What
+ * the text options point into is *texts (a json_t, to be given back by the
+ * caller with json_decref()). */
+ERR_CHECK
+enum err rec_options_json(const struct opt *rows, const void *base, char **out);
+ERR_CHECK
+enum err rec_options_parse(const struct opt *rows, void *base, const char *json,
+                           void **texts);
+
 /* Save under info->name (model, options, seed, digest are filled in here). */
 ERR_CHECK
 enum err rec_model_save(struct rec_model *m, struct sto *st,
                         struct sto_model *info);
+/* Set m up from the arrays that m->array (or m->saved) holds: views of keys,
+ * checks, ops->ready().  ERR_FORMAT. */
+ERR_CHECK
+enum err rec_model_adopt(struct rec_model *m, const char *name);
+/* Open the weights that `info` names, into m; then rec_model_adopt(). */
+ERR_CHECK
+enum err rec_model_load(struct rec_model *m, struct sto_view *v,
+                        const struct sto_model *info);
 /* Open a stored model; checks shapes against what ops expect: ERR_FORMAT. */
 ERR_CHECK
 enum err rec_model_open(struct rec_model **out, struct sto_view *v,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "rec/model.h"
 
 enum err rec_model_save(struct rec_model *m, struct sto *st,
@@ -42,7 +43,7 @@ static bool keys_good(const uint64_t *key, size_t n)
     return true;
 }
 
-static enum err open_core(struct rec_model *m, const char *name)
+enum err rec_model_adopt(struct rec_model *m, const char *name)
 {
     const struct sto_array *a = m->array;
 
@@ -62,47 +63,58 @@ static enum err open_core(struct rec_model *m, const char *name)
         !keys_good(m->item_key, m->n_items) ||
         (m->ops->valid != NULL && !m->ops->valid(m)))
         return open_bad(name);
-    return ERR_OK;
+    return m->ops->ready != NULL ? m->ops->ready(m) : ERR_OK;
 }
 
-static enum err open_weights(struct rec_model *m, struct sto_view *v,
-                             const struct sto_model *info)
+enum err rec_model_load(struct rec_model *m, struct sto_view *v,
+                        const struct sto_model *info)
 {
-    ERR_TRY(rec_model_options_parse(m, info->options));
     ERR_TRY(sto_weights_open(v, info->name, &m->saved));
     if (m->saved.n > REC_ARRAYS_MAX)
         return open_bad(info->name);
+    m->array = mem_array(m->saved.n, sizeof(*m->array));
+    if (m->array == NULL)
+        return err_set(ERR_NOMEM, "no memory to open model %s", info->name);
     m->n_arrays = m->saved.n;
-    for (size_t i = 0; i < m->saved.n; i++)
-        m->array[i] = m->saved.array[i];
+    if (m->saved.n > 0)
+        memcpy(m->array, m->saved.array, m->saved.n * sizeof(*m->array));
     m->seed = info->seed;
     m->epochs = info->epochs;
-    return open_core(m, info->name);
+    return rec_model_adopt(m, info->name);
+}
+
+static enum err open_found(struct rec_model **out, struct sto_view *v,
+                           const struct sto_model *info)
+{
+    const struct rec_model_ops *ops = NULL;
+    struct rec_model *m = NULL;
+    enum err e = rec_model_find(info->model, &ops);
+
+    if (e == ERR_OK)
+        e = rec_model_new(&m, ops);
+    if (e == ERR_OK)
+        e = rec_model_options_parse(m, info->options);
+    if (e == ERR_OK)
+        e = rec_model_load(m, v, info);
+    if (e != ERR_OK)
+        rec_model_free(m);
+    else
+        *out = m;
+    return e;
 }
 
 enum err rec_model_open(struct rec_model **out, struct sto_view *v,
                         const char *name, struct sto_model *info)
 {
     struct sto_model found = {0};
-    const struct rec_model_ops *ops = NULL;
-    struct rec_model *m = NULL;
     enum err e;
 
     ERR_TRY(sto_model_get(v, name, &found));
-    e = rec_model_find(found.model, &ops);
-    if (e == ERR_OK)
-        e = rec_model_new(&m, ops);
-    if (e == ERR_OK)
-        e = open_weights(m, v, &found);
-    if (e != ERR_OK) {
-        rec_model_free(m);
-        sto_model_free(&found);
-        return e;
-    }
-    if (info != NULL)
+    e = open_found(out, v, &found);
+    if (e == ERR_OK && info != NULL) {
         *info = found;
-    else
-        sto_model_free(&found);
-    *out = m;
-    return ERR_OK;
+        return ERR_OK;
+    }
+    sto_model_free(&found);
+    return e;
 }

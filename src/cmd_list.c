@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "src/ui.h"
+#include "unlearn/aggregate.h"
+#include "unlearn/partition.h"
 
 static const char *const families[] = {"models",    "partitions", "aggregates",
                                        "rerankers", "attacks",    "mechanisms",
@@ -22,24 +24,39 @@ static enum err check_family(const char *word)
                    near != NULL ? near : "", near != NULL ? "\"?" : "");
 }
 
+static void add(json_t *list, bool as_json, const char *name, const char *help)
+{
+    if (!as_json)
+        printf("%-12s %s\n", name, help);
+    (void)json_array_append_new(
+        list, json_pack("{s:s, s:s}", "name", name, "help", help));
+}
+
+static json_t *entries(const char *family, bool as_json)
+{
+    json_t *list = json_array();
+
+    if (strcmp(family, "models") == 0)
+        for (size_t i = 0; rec_models[i] != NULL; i++)
+            add(list, as_json, rec_models[i]->name, rec_models[i]->help);
+    if (strcmp(family, "partitions") == 0)
+        for (size_t i = 0; unl_partitions[i].name != NULL; i++)
+            add(list, as_json, unl_partitions[i].name, unl_partitions[i].help);
+    if (strcmp(family, "aggregates") == 0)
+        for (size_t i = 0; unl_aggregates[i].name != NULL; i++)
+            add(list, as_json, unl_aggregates[i].name, unl_aggregates[i].help);
+    return list;
+}
+
 static int run(const struct cmd_common *c, int n_words, char **word)
 {
-    json_t *list;
-
     if (n_words != 1)
         return cmd_ui_exit(err_set(ERR_ARG, "say what to list, for example "
                                             "`recd list models`"));
     if (check_family(word[0]) != ERR_OK)
         return CMD_USAGE;
-    list = json_array();
-    for (size_t i = 0; strcmp(word[0], "models") == 0 && rec_models[i] != NULL;
-         i++) {
-        if (!c->json)
-            printf("%-10s %s\n", rec_models[i]->name, rec_models[i]->help);
-        (void)json_array_append_new(list, json_pack("{s:s, s:s}", "name",
-                                                    rec_models[i]->name, "help",
-                                                    rec_models[i]->help));
-    }
+    json_t *list = entries(word[0], c->json);
+
     if (c->json)
         cmd_ui_json(json_pack("{s:O}", word[0], list));
     json_decref(list);

@@ -4,31 +4,23 @@
 #include <time.h>
 
 #include "base/par.h"
-#include "rec/train.h"
 #include "src/ui.h"
+#include "unlearn/shards.h"
 
 static struct values {
+    struct unl_plan plan;
     const char *model, *name;
-    struct rec_train_opts train;
 } v;
 static struct rec_model *model; /* made by more(), used by run() */
 
 #define AT(field) offsetof(struct values, field)
+#define PLAN(field) offsetof(struct values, plan.field)
 static const struct opt rows[] = {
     {"model", 0, OPT_TEXT, AT(model), NULL, 0, 0, "MODEL",
      "what to train (`recd list models`)"},
     {"name", 0, OPT_TEXT, AT(name), NULL, 0, 0, "NAME",
      "what to call it (else the model's name)"},
-    {"validate", 0, OPT_REAL, AT(train.validate), "0", 0, .9, "F",
-     "share of each person's rows to hold out for early stopping"},
-    {"metric", 0, OPT_TEXT, AT(train.metric), "ndcg@20", 0, 0, "METRIC",
-     "what early stopping watches"},
-    {"every", 0, OPT_INT, AT(train.every), "1", 1, 1e6, "N",
-     "epochs between two looks"},
-    {"patience", 0, OPT_INT, AT(train.patience), "5", 1, 1e6, "N",
-     "looks without a better value before the end"},
-    {"refit", 0, OPT_BOOL, AT(train.refit), NULL, 0, 0, NULL,
-     "train again on all rows for the best number of epochs"},
+    UNL_PLAN_OPTS(PLAN),
     {NULL, 0, OPT_BOOL, 0, NULL, 0, 0, NULL, NULL},
 };
 
@@ -57,34 +49,52 @@ static enum err more(int argc, char **argv, struct opt_set *set)
     return ERR_OK;
 }
 
+/* The rows of this moment, and how often rows were removed before. */
+static enum err load(const struct cmd_common *c, struct rec_data *d,
+                     struct sto_model *info)
+{
+    struct cmd_opened o = {0};
+    uint64_t removals = 0;
+    enum err e = cmd_ui_open(&o, c);
+
+    if (e == ERR_OK)
+        e = sto_removals(o.v, &removals);
+    if (e == ERR_OK)
+        e = rec_data_load(d, o.v);
+    info->removals = removals + 1;
+    cmd_ui_close(&o);
+    return e;
+}
+
+static enum err save(const struct cmd_common *c, struct rec_model *m,
+                     const struct rec_data *d, struct sto_model *info)
+{
+    struct sto *st;
+
+    ERR_TRY(sto_open(&st, cmd_ui_store_dir(c), STO_WRITE));
+    info->trained_at = (int64_t)time(NULL);
+    const enum err e = unl_save(m, &v.plan, d, st, info);
+
+    sto_close(st);
+    return e;
+}
+
 static enum err train(const struct cmd_common *c, struct sto_model *info,
                       struct rec_train_result *result)
 {
+    struct rec_model *made = NULL;
     struct rec_data d = {0};
-    struct sto_view *view;
-    struct sto *st;
-
-    ERR_TRY(sto_open(&st, cmd_ui_store_dir(c), STO_READ));
-    enum err e = sto_view_open(&view, st);
-
-    if (e == ERR_OK) {
-        e = rec_data_load(&d, view);
-        sto_view_close(view);
-    }
-    sto_close(st);
+    enum err e = load(c, &d, info);
     const double start = cmd_ui_now();
 
     if (e == ERR_OK)
-        e = rec_train(model, &d, &v.train, result);
+        e = unl_train(&made, model, &v.plan, &d, NULL, result);
     info->seconds = cmd_ui_now() - start;
+    if (e == ERR_OK)
+        e = save(c, made, &d, info);
+    if (made != model)
+        rec_model_free(made);
     rec_data_free(&d);
-    if (e != ERR_OK)
-        return e;
-    ERR_TRY(sto_open(&st, cmd_ui_store_dir(c), STO_WRITE));
-    info->trained_at = (int64_t)time(NULL);
-    info->shards = 1;
-    e = rec_model_save(model, st, info);
-    sto_close(st);
     return e;
 }
 
@@ -106,8 +116,9 @@ static void print(const struct sto_model *m, const struct cmd_common *c,
     printf("%s: trained in %.2f s", m->name, m->seconds);
     if (m->epochs > 0)
         printf(", %s epochs", cmd_ui_count(m->epochs));
-    if (v.train.validate > 0)
-        printf(", %s %.4f on the held-out rows", v.train.metric, result->best);
+    if (v.plan.train.validate > 0)
+        printf(", %s %.4f on the held-out rows", v.plan.train.metric,
+               result->best);
     printf("\ndigest %s\n", hex);
 }
 

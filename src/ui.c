@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "unlearn/shards.h"
 
 static struct {
     bool quiet, verbose, bar; /* bar: stderr is a terminal */
@@ -169,7 +170,7 @@ enum err cmd_ui_open_model(struct cmd_opened *o, const struct cmd_common *c,
                            only.n);
         name = only.name;
     }
-    return rec_model_open(&o->m, o->v, name, &o->info);
+    return unl_open(&o->m, o->v, name, &o->info);
 }
 
 void cmd_ui_close(struct cmd_opened *o)

@@ -128,6 +128,13 @@ ERR_CHECK
 enum err sto_write(struct sto *st, enum err (*fn)(void *arg, struct sto_txn *t),
                    void *arg);
 
+/* How often rows were removed from this store: a model that was trained
+ * while the number changed may hold what was removed. */
+ERR_CHECK
+enum err sto_removals(struct sto_view *v, uint64_t *out);
+ERR_CHECK
+enum err sto_removals_add(struct sto_txn *t);
+
 /* --- models --------------------------------------------------------------- */
 
 enum sto_type { STO_F32, STO_U32, STO_U64, STO_F64, STO_I64, STO_U8 };
@@ -152,6 +159,11 @@ struct sto_model {
     int64_t trained_at; /* seconds since 1970 */
     double seconds;
     unsigned char digest[KEY_DIGEST_BYTES]; /* over all arrays, in order */
+    char *training; /* JSON object text: the other options of the run (shards,
+                       validation ...), so that it can be repeated; owned */
+    unsigned char rows[KEY_DIGEST_BYTES]; /* of the rows that it learnt from */
+    uint64_t removals; /* sto_removals() when those rows were read, + 1; 0: not
+                          checked */
 };
 void sto_model_free(struct sto_model *m);
 
@@ -163,6 +175,8 @@ void sto_arrays_digest(const struct sto_array *a, size_t n,
  * Store (or replace) a model: its weights go to a file of their own that is
  * synced before the record which names it commits; an old file is removed
  * after that.  A kill leaves the old model or the new one, whole.
+ * ERR_STALE when m->removals says that rows were removed since the model's
+ * rows were read: nothing is stored, else the forgotten would come back.
  */
 ERR_CHECK
 enum err sto_model_put(struct sto *st, const struct sto_model *m,

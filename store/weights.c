@@ -23,7 +23,7 @@
 
 #define ENTRY_BYTES 64
 #define MAGIC "recdw\0\0\1"
-#define ARRAYS_MAX 256
+#define ARRAYS_MAX 8192 /* fifty shards of a model with many arrays */
 #define PATH_ROOM 4400
 
 struct entry {
@@ -64,7 +64,8 @@ void sto_arrays_digest(const struct sto_array *a, size_t n,
 void sto_model_free(struct sto_model *m)
 {
     free(m->options);
-    m->options = NULL;
+    free(m->training);
+    m->options = m->training = NULL;
 }
 
 /* --- the file ---------------------------------------------------------------
@@ -179,13 +180,16 @@ static enum err write_file(const struct sto *st, const char *file,
 
 static char *record_text(const struct sto_model *m, const char *file)
 {
-    char hex[2 * KEY_DIGEST_BYTES + 1];
+    char hex[2 * KEY_DIGEST_BYTES + 1], rows[2 * KEY_DIGEST_BYTES + 1];
     char *text;
 
     key_hex(m->digest, KEY_DIGEST_BYTES, hex);
+    key_hex(m->rows, KEY_DIGEST_BYTES, rows);
     json_t *j = json_pack(
-        "{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:I, s:f, s:s, s:s}", "name",
-        m->name, "model", m->model, "options",
+        "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:I, s:f, s:s, "
+        "s:s}",
+        "training", m->training != NULL ? m->training : "{}", "rows", rows,
+        "name", m->name, "model", m->model, "options",
         m->options != NULL ? m->options : "{}", "seed", (json_int_t)m->seed,
         "epochs", (json_int_t)m->epochs, "shards", (json_int_t)m->shards,
         "partition", m->partition, "aggregate", m->aggregate, "trained_at",
@@ -229,20 +233,22 @@ static bool plain_file(const char *file)
 static enum err record_parse(const MDB_val *val, struct sto_model *m,
                              char file[256])
 {
-    const char *name, *model, *options, *part, *agg, *hex, *where;
+    const char *name, *model, *options, *part, *agg, *hex, *where, *run, *rows;
     json_int_t seed, epochs, shards, at;
     double seconds;
     json_t *j = json_loadb(val->mv_data, val->mv_size, 0, NULL);
     enum err e = ERR_OK;
 
     if (json_unpack(j,
-                    "{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:I, s:F, "
-                    "s:s, s:s}",
-                    "name", &name, "model", &model, "options", &options, "seed",
-                    &seed, "epochs", &epochs, "shards", &shards, "partition",
-                    &part, "aggregate", &agg, "trained_at", &at, "seconds",
-                    &seconds, "digest", &hex, "file", &where) != 0 ||
-        !unhex(hex, m->digest, KEY_DIGEST_BYTES) || !plain_file(where)) {
+                    "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:I, "
+                    "s:F, s:s, s:s}",
+                    "training", &run, "rows", &rows, "name", &name, "model",
+                    &model, "options", &options, "seed", &seed, "epochs",
+                    &epochs, "shards", &shards, "partition", &part, "aggregate",
+                    &agg, "trained_at", &at, "seconds", &seconds, "digest",
+                    &hex, "file", &where) != 0 ||
+        !unhex(hex, m->digest, KEY_DIGEST_BYTES) ||
+        !unhex(rows, m->rows, KEY_DIGEST_BYTES) || !plain_file(where)) {
         e = err_set(ERR_FORMAT, "the store holds a damaged model record");
     } else {
         copy_word(m->name, name);
@@ -255,7 +261,8 @@ static enum err record_parse(const MDB_val *val, struct sto_model *m,
         m->trained_at = at;
         m->seconds = seconds;
         (void)snprintf(file, 256, "%s", where);
-        if ((m->options = mem_text(options)) == NULL)
+        m->training = mem_text(run);
+        if ((m->options = mem_text(options)) == NULL || m->training == NULL)
             e = err_set(ERR_NOMEM, "no memory for a model record");
     }
     json_decref(j);
@@ -292,11 +299,59 @@ static void old_file(struct sto_txn *t, const char *name, char old[256])
     sto_model_free(&m);
 }
 
+/* --- removals: a counter in the table "meta" ---------------------------------
+ */
+
+static enum err read_removals(MDB_txn *txn, const struct sto *st, uint64_t *out)
+{
+    MDB_val key = {8, (void *)(uintptr_t) "removals"}, val;
+    const int rc = mdb_get(txn, st->dbi[STO_DB_META], &key, &val);
+
+    *out = 0;
+    if (rc == MDB_NOTFOUND)
+        return ERR_OK;
+    if (rc == 0 && val.mv_size == sizeof(*out))
+        memcpy(out, val.mv_data, sizeof(*out));
+    return sto_lmdb(rc, st, "reading the count of removals");
+}
+
+enum err sto_removals(struct sto_view *v, uint64_t *out)
+{
+    return read_removals(v->txn, v->st, out);
+}
+
+enum err sto_removals_add(struct sto_txn *t)
+{
+    uint64_t n = 0;
+    MDB_val key = {8, (void *)(uintptr_t) "removals"}, val = {sizeof(n), &n};
+
+    ERR_TRY(read_removals(t->txn, t->st, &n));
+    n++;
+    return sto_lmdb(mdb_put(t->txn, t->st->dbi[STO_DB_META], &key, &val, 0),
+                    t->st, "counting a removal");
+}
+
+static enum err check_removals(struct sto_txn *t, const struct sto_model *m)
+{
+    uint64_t now = 0;
+
+    if (m->removals == 0)
+        return ERR_OK;
+    ERR_TRY(read_removals(t->txn, t->st, &now));
+    if (now + 1 == m->removals)
+        return ERR_OK;
+    return err_set(ERR_STALE,
+                   "rows were removed from the store while model %s was "
+                   "trained on them: train it again",
+                   m->name);
+}
+
 static enum err put_model(void *arg, struct sto_txn *t)
 {
     struct put_job *job = arg;
     MDB_val key = {strlen(job->m->name), (void *)(uintptr_t)job->m->name};
 
+    ERR_TRY(check_removals(t, job->m));
     old_file(t, job->m->name, job->old);
     ERR_TRY(write_file(t->st, job->file, job->a, job->n));
     char *text = record_text(job->m, job->file);
