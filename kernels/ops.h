@@ -66,6 +66,27 @@ struct krn_spmm {
     size_t ldy;
 };
 
+/*
+ * One row of weighted least squares whose fixed side has a diagonal Gram:
+ *
+ *   (diag + sum_j c[j] x_j x_j^T) w = sum_j (1 + c[j]) x_j,  x_j = x[idx[j]],
+ *
+ * by `steps` steps of conjugate gradients from the w that is there, scaled by
+ * the diagonal of the matrix (Golub & Van Loan, Matrix Computations, 11.5).
+ */
+/* A residual below this ends the steps: the quotients would underflow. */
+#define KRN_CG_LEAST 1e-30f
+struct krn_cg {
+    size_t n, d, steps;
+    const float *x; /* [*][ldx] */
+    size_t ldx;
+    const uint32_t *idx; /* [n] */
+    const float *c;      /* [n] > 0 */
+    const float *diag;   /* [d] > 0 */
+    float *y;            /* [n] scratch */
+    float *v;            /* [5][d] scratch */
+};
+
 /* One step of Adam (Kingma & Ba, ICLR 2015) or AdamW on n parameters. */
 struct krn_adam {
     float lr;           /* already times sqrt(1-b2^t)/(1-b1^t) */
@@ -105,6 +126,14 @@ struct krn_ops {
      * byte aligned.  Each lane gets the bits of chol_solve_f32() alone,
      * whatever the others hold; one that is not positive definite gets NaN. */
     void (*chol_solve16_f32)(float *a, float *b, size_t d);
+
+    /* to[k][j] = (x[idx[j]][k] * by[k]) * c[j] for j < n, k < d; 0 for n <= j
+     * < m; rows of m. */
+    void (*gather_t_f32)(float *to, size_t m, const float *x, size_t ldx,
+                         const uint32_t *idx, const float *by, const float *c,
+                         size_t n, size_t d);
+    /* see struct krn_cg; products with x are lanes, sums over j chains */
+    void (*cg_row_f32)(float *w, const struct krn_cg *s);
 
     void (*topk_push_f32)(struct krn_topk *t, const float *score,
                           uint32_t first_id, size_t n);

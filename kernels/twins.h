@@ -26,6 +26,10 @@
     void krn_interleave16_f32##S(float *to, const float *a, size_t stride,     \
                                  size_t lda, size_t d);                        \
     void krn_chol_solve16_f32##S(float *a, float *b, size_t d);                \
+    void krn_gather_t_f32##S(float *to, size_t m, const float *x, size_t ldx,  \
+                             const uint32_t *idx, const float *by,             \
+                             const float *c, size_t n, size_t d);              \
+    void krn_cg_row_f32##S(float *w, const struct krn_cg *s);                  \
     void krn_topk_push_f32##S(struct krn_topk *t, const float *score,          \
                               uint32_t first_id, size_t n);                    \
     void krn_adam_f32##S(float *p, float *m, float *v, const float *g,         \
@@ -50,6 +54,7 @@
         .chol_solve_f32 = krn_chol_solve_f32##S,                               \
         .interleave16_f32 = krn_interleave16_f32##S,                           \
         .chol_solve16_f32 = krn_chol_solve16_f32##S,                           \
+        .gather_t_f32 = krn_gather_t_f32##S, .cg_row_f32 = krn_cg_row_f32##S,  \
         .topk_push_f32 = krn_topk_push_f32##S, .adam_f32 = krn_adam_f32##S,    \
         .adagrad_f32 = krn_adagrad_f32##S, .exp_f32 = krn_exp_f32##S,          \
         .log_f32 = krn_log_f32##S, .tanh_f32 = krn_tanh_f32##S,                \
