@@ -1,0 +1,640 @@
+/* rec/pairs.c - batches, gradients, propagation, Adam. */
+#include "rec/pairs.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "base/la.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/par.h"
+#include "base/rng.h"
+#include "kernels/elem.h"
+#include "nn/order.h"
+
+#define CHUNK REC_PAIRS_CHUNK
+#define NONE UINT32_MAX
+#define ADAM_ROWS 1024 /* rows of a task */
+
+/* Scratch of a thread. */
+struct room {
+    float *user, *item; /* [CHUNK][d] gathered */
+    float *score;       /* [CHUNK][negatives] */
+    float *scratch;     /* of the matrix product */
+    uint32_t *head;     /* [n_items] first place of an item among negatives */
+    uint32_t *next;     /* [negatives] */
+};
+
+struct pairs {
+    struct rec_model *m;
+    const struct rec_data *d;
+    const struct rec_pairs *o;
+    size_t n;              /* persons and items: rows of all vectors below */
+    float *e, *mean, *var; /* [n][d] parameters and Adam's moments */
+    float *out;            /* [n][d] vectors that score; e itself at 0 layers */
+    float *grad, *tmp[2];  /* [n][d] */
+    size_t *ptr;           /* [n + 1] the graph, persons first */
+    uint32_t *idx;         /* [2 n_rows] */
+    float *val;            /* [2 n_rows] */
+    uint32_t *user_of;     /* [n_rows] */
+    uint64_t *name;        /* [n_rows] of the row, for its order */
+    uint32_t *order;       /* [n_rows] */
+    struct room *room;     /* [threads] */
+    /* the batch: */
+    uint64_t epoch;
+    size_t first, rows, chunks; /* rows first..first+rows-1 of order */
+    float *pull;     /* [batch + chunks * negatives][d] gradients, then sums */
+    float *coef;     /* [batch] of the positive */
+    uint32_t *drawn; /* [chunks][negatives] */
+    float *batch_user; /* [batch][d] */
+    size_t *at;        /* [n + 2] CSR of the scatter */
+    uint32_t *from;    /* [2 batch + chunks * negatives] */
+    float *times;      /* the same */
+};
+
+static enum err no_memory(void)
+{
+    return err_set(ERR_NOMEM, "no memory for the vectors of a model");
+}
+
+enum rec_pairs_loss rec_pairs_loss_of(const char *word)
+{
+    if (strcmp(word, "bpr") == 0)
+        return REC_PAIRS_BPR;
+    return strcmp(word, "hard") == 0 ? REC_PAIRS_HARD : REC_PAIRS_SOFTMAX;
+}
+
+static size_t chunks_of(size_t rows)
+{
+    return (rows + CHUNK - 1) / CHUNK;
+}
+
+/* Batches as large as the option says, or all rows. */
+static size_t batch_of(const struct rec_data *d, const struct rec_pairs *o)
+{
+    return o->batch < d->n_rows ? o->batch : d->n_rows;
+}
+
+double rec_pairs_bytes(const struct rec_data *d, const struct rec_pairs *o)
+{
+    const double n = (double)(d->n_users + d->n_items), dim = (double)o->dim;
+    const double batch = (double)batch_of(d, o);
+    const double negatives = (double)(chunks_of(batch_of(d, o)) * o->negatives);
+    const double room = 8 * CHUNK * dim + 4 * CHUNK * (double)o->negatives +
+                        4 * KRN_GEMM_SCRATCH + 4 * (double)d->n_items;
+
+    return 28 * n * dim + 44 * (double)d->n_rows +
+           4 * (2 * batch + negatives) * (dim + 8) +
+           (double)par_threads() * room + 16 * n;
+}
+
+/* --- the graph
+ * ------------------------------------------------------------------
+ */
+
+/* D^-1/2 A D^-1/2 of the two-sided graph. */
+static void build_graph(struct pairs *p, const struct rec_columns *c)
+{
+    const struct rec_data *d = p->d;
+    size_t at = 0;
+
+    for (size_t u = 0; u < d->n_users; u++) {
+        for (size_t r = d->user_ptr[u]; r < d->user_ptr[u + 1]; r++) {
+            const size_t i = d->item[r];
+            const float n = (float)(d->user_ptr[u + 1] - d->user_ptr[u]) *
+                            (float)(c->ptr[i + 1] - c->ptr[i]);
+
+            p->idx[at] = (uint32_t)(d->n_users + i);
+            p->val[at++] = 1 / sqrtf(n);
+        }
+        p->ptr[u + 1] = at;
+    }
+    for (size_t i = 0; i < d->n_items; i++) {
+        for (size_t r = c->ptr[i]; r < c->ptr[i + 1]; r++) {
+            p->idx[at] = c->user[r];
+            p->val[at++] = p->val[c->row[r]];
+        }
+        p->ptr[d->n_users + i + 1] = at;
+    }
+}
+
+struct scaled {
+    float *y;
+    const float *x;
+    float by;
+    size_t n;
+    bool add;
+};
+
+static void scale_task(void *arg, size_t task, size_t thread)
+{
+    const struct scaled *s = arg;
+    const size_t first = task * 65536;
+    const size_t end = first + 65536 < s->n ? first + 65536 : s->n;
+
+    (void)thread;
+    for (size_t i = first; i < end; i++)
+        s->y[i] = s->add ? s->y[i] + s->by * s->x[i] : s->by * s->x[i];
+}
+
+static void scale(float *y, const float *x, float by, size_t n, bool add)
+{
+    struct scaled s = {y, x, by, n, add};
+
+    par_for((n + 65535) / 65536, scale_task, &s);
+}
+
+/* y = mean of x, A x, A A x ... */
+static void propagate(struct pairs *p, const float *x, float *y)
+{
+    const size_t n = p->n * p->o->dim;
+    const float share = 1 / (float)(p->o->layers + 1);
+
+    scale(y, x, share, n, false);
+    for (size_t l = 0; l < p->o->layers; l++) {
+        la_spmm(&(struct krn_spmm){.last = p->n,
+                                   .d = p->o->dim,
+                                   .ptr = p->ptr,
+                                   .idx = p->idx,
+                                   .val = p->val,
+                                   .x = x,
+                                   .ldx = p->o->dim,
+                                   .y = p->tmp[l % 2],
+                                   .ldy = p->o->dim});
+        x = p->tmp[l % 2];
+        scale(y, x, share, n, true);
+    }
+}
+
+/* --- a chunk
+ * ----------------------------------------------------------------------
+ */
+
+static void draw_negatives(const struct pairs *p, size_t chunk, uint32_t *drawn)
+{
+    const uint64_t seed =
+        rng_derive(rng_derive(p->m->seed, RNG_NEGATIVE, p->epoch), RNG_NEGATIVE,
+                   p->first / CHUNK + chunk);
+
+    for (size_t j = 0; j < p->o->negatives; j++)
+        drawn[j] = (uint32_t)rng_below(seed, RNG_NEGATIVE, j, p->d->n_items);
+}
+
+/* What the persons of the chunk have met does not count against them. */
+static void mask_met(const struct pairs *p, struct room *w,
+                     const uint32_t *drawn, const uint32_t *row, size_t n)
+{
+    const struct rec_data *d = p->d;
+
+    for (size_t j = 0; j < p->o->negatives; j++) {
+        w->next[j] = w->head[drawn[j]];
+        w->head[drawn[j]] = (uint32_t)j;
+    }
+    for (size_t b = 0; b < n; b++) {
+        const size_t u = p->user_of[row[b]];
+
+        for (size_t r = d->user_ptr[u]; r < d->user_ptr[u + 1]; r++) {
+            for (uint32_t j = w->head[d->item[r]]; j != NONE; j = w->next[j])
+                w->score[b * p->o->negatives + j] = -INFINITY;
+        }
+    }
+    for (size_t j = 0; j < p->o->negatives; j++)
+        w->head[drawn[j]] = NONE;
+}
+
+/* Softmax of the negatives' and the row's scores: coefficients in place.
+ * Returns that of the row itself. */
+static float pull_softmax(float *s, size_t n, float own, float t)
+{
+    const struct krn_ops *ops = cpu_ops();
+    float top = own;
+
+    for (size_t j = 0; j < n; j++)
+        top = s[j] > top ? s[j] : top;
+    for (size_t j = 0; j < n; j++)
+        s[j] = (s[j] - top) / t;
+    ops->exp_f32(s, s, n);
+    const float mine = krn_exp1((own - top) / t);
+    const float sum = mine + ops->sum_f32(s, n);
+
+    for (size_t j = 0; j < n; j++)
+        s[j] /= sum * t;
+    return -(1 - mine / sum) / t;
+}
+
+/* BPR: w[j] sigmoid(-(own - s_j) / t) / t; w even, or softmax of s / t. */
+static float pull_bpr(float *s, size_t n, float own, float t, bool hard,
+                      float *weight)
+{
+    const struct krn_ops *ops = cpu_ops();
+    float sum = 0;
+
+    for (size_t j = 0; j < n; j++) {
+        weight[j] = hard ? s[j] / t : 0;
+        s[j] = (s[j] - own) / t;
+    }
+    if (hard)
+        ops->softmax_f32(weight, weight, n);
+    ops->sigmoid_f32(s, s, n);
+    for (size_t j = 0; j < n; j++) {
+        s[j] *= (hard ? weight[j] : 1 / (float)n) / t;
+        sum += s[j];
+    }
+    return -sum;
+}
+
+static void gather(const struct pairs *p, struct room *w, const uint32_t *row,
+                   size_t n, float *user)
+{
+    const size_t d = p->o->dim;
+    const float *items = p->out + p->d->n_users * d;
+
+    for (size_t b = 0; b < n; b++) {
+        memcpy(user + b * d, p->out + p->user_of[row[b]] * d,
+               d * sizeof(float));
+        memcpy(w->user + b * d, items + p->d->item[row[b]] * d,
+               d * sizeof(float));
+    }
+}
+
+static void chunk_task(void *arg, size_t chunk, size_t thread)
+{
+    struct pairs *p = arg;
+    struct room *w = p->room + thread;
+    const size_t d = p->o->dim, k = p->o->negatives, first = chunk * CHUNK;
+    const size_t n = p->rows - first < CHUNK ? p->rows - first : CHUNK;
+    const uint32_t *row = p->order + p->first + first;
+    uint32_t *drawn = p->drawn + chunk * k;
+    float *user = p->batch_user + first * d;
+    float *pull = p->pull + first * d, *met = w->user;
+    float *pull_drawn = p->pull + (p->rows + chunk * k) * d;
+    const float t = (float)p->o->temperature;
+    const float share = 1 / (float)p->rows;
+    struct krn_gemm g = {.tb = true,
+                         .m = n,
+                         .n = k,
+                         .k = d,
+                         .a = user,
+                         .lda = d,
+                         .b = w->item,
+                         .ldb = d,
+                         .c = w->score,
+                         .ldc = k,
+                         .scratch = w->scratch};
+
+    draw_negatives(p, chunk, drawn);
+    gather(p, w, row, n, user);
+    for (size_t j = 0; j < k; j++)
+        memcpy(w->item + j * d, p->out + (p->d->n_users + drawn[j]) * d,
+               d * sizeof(float));
+    cpu_ops()->gemm_f32(&g);
+    mask_met(p, w, drawn, row, n);
+    for (size_t b = 0; b < n; b++) {
+        const float own = cpu_ops()->dot_f32(user + b * d, met + b * d, d);
+        float *s = w->score + b * k;
+        const float c =
+            p->o->loss == REC_PAIRS_SOFTMAX
+                ? pull_softmax(s, k, own, t)
+                : pull_bpr(s, k, own, t, p->o->loss == REC_PAIRS_HARD,
+                           w->score + CHUNK * k);
+
+        p->coef[first + b] = c * share;
+        for (size_t j = 0; j < k; j++)
+            s[j] *= share;
+        for (size_t j = 0; j < d; j++)
+            pull[b * d + j] = c * share * met[b * d + j];
+    }
+    /* of the persons: scores x negatives, onto what is there */
+    g = (struct krn_gemm){.add = true,
+                          .m = n,
+                          .n = d,
+                          .k = k,
+                          .a = w->score,
+                          .lda = k,
+                          .b = w->item,
+                          .ldb = d,
+                          .c = pull,
+                          .ldc = d,
+                          .scratch = w->scratch};
+    cpu_ops()->gemm_f32(&g);
+    /* of the negatives: scores^T x persons */
+    g = (struct krn_gemm){.ta = true,
+                          .m = k,
+                          .n = d,
+                          .k = n,
+                          .a = w->score,
+                          .lda = k,
+                          .b = user,
+                          .ldb = d,
+                          .c = pull_drawn,
+                          .ldc = d,
+                          .scratch = w->scratch};
+    cpu_ops()->gemm_f32(&g);
+}
+
+/* --- adding up
+ * ----------------------------------------------------------------------
+ */
+
+/* Row of `grad` that entry e of the batch adds to. */
+static uint32_t target_of(const struct pairs *p, size_t e)
+{
+    const uint32_t items = (uint32_t)p->d->n_users;
+
+    if (e < p->rows)
+        return p->user_of[p->order[p->first + e]];
+    e -= p->rows;
+    if (e < p->rows)
+        return items + p->d->item[p->order[p->first + e]];
+    return items + p->drawn[e - p->rows];
+}
+
+/* grad = the batch's gradients, as a sparse matrix times p->pull: persons and
+ * negatives take a row of their own, an item that was met takes the vector of
+ * the person, times the coefficient. */
+static void scatter(struct pairs *p)
+{
+    const size_t n = 2 * p->rows + p->chunks * p->o->negatives;
+    const size_t d = p->o->dim;
+    const size_t users_at = p->rows + p->chunks * p->o->negatives;
+
+    memset(p->at, 0, (p->n + 2) * sizeof(*p->at));
+    for (size_t e = 0; e < n; e++)
+        p->at[target_of(p, e) + 2]++;
+    for (size_t i = 2; i < p->n + 2; i++)
+        p->at[i] += p->at[i - 1];
+    memcpy(p->pull + users_at * d, p->batch_user,
+           p->rows * d * sizeof(*p->pull));
+    for (size_t e = 0; e < n; e++) {
+        const size_t to = p->at[target_of(p, e) + 1]++;
+        const bool met = e >= p->rows && e < 2 * p->rows;
+
+        p->from[to] = (uint32_t)(e < p->rows ? e
+                                 : met       ? users_at + e - p->rows
+                                             : e - p->rows);
+        p->times[to] = met ? p->coef[e - p->rows] : 1;
+    }
+    la_spmm(&(struct krn_spmm){.last = p->n,
+                               .d = d,
+                               .ptr = p->at,
+                               .idx = p->from,
+                               .val = p->times,
+                               .x = p->pull,
+                               .ldx = d,
+                               .y = p->grad,
+                               .ldy = d});
+}
+
+struct step {
+    struct pairs *p;
+    const float *grad;
+    struct krn_adam adam;
+};
+
+static void adam_task(void *arg, size_t task, size_t thread)
+{
+    const struct step *s = arg;
+    const struct pairs *p = s->p;
+    const size_t d = p->o->dim, first = task * ADAM_ROWS;
+    const size_t rows = p->n - first < ADAM_ROWS ? p->n - first : ADAM_ROWS;
+
+    (void)thread;
+    cpu_ops()->adam_f32(p->e + first * d, p->mean + first * d,
+                        p->var + first * d, s->grad + first * d, rows * d,
+                        &s->adam);
+}
+
+static void adam(struct pairs *p, const float *grad, uint64_t steps, double lr)
+{
+    double fade1 = 1, fade2 = 1;
+
+    for (uint64_t i = 0; i < steps && (fade1 > 1e-9 || fade2 > 1e-9); i++) {
+        fade1 *= .9;
+        fade2 *= .999;
+    }
+    struct step s = {p,
+                     grad,
+                     {.lr = (float)(lr * sqrt(1 - fade2) / (1 - fade1)),
+                      .beta1 = .9f,
+                      .beta2 = .999f,
+                      .eps = 1e-8f,
+                      .decay = (float)(lr * p->o->reg)}};
+
+    par_for((p->n + ADAM_ROWS - 1) / ADAM_ROWS, adam_task, &s);
+}
+
+/* --- epochs
+ * ---------------------------------------------------------------------------
+ */
+
+/* (1 + cos(pi x)) / 2 for 0 <= x <= 1: a polynomial, so that no bit depends on
+ * the C library; exact at both ends, within 1e-3 between. */
+static double cosine(double x)
+{
+    const double y = 1 - 2 * x, y2 = y * y;
+
+    /* sin(pi/2 y) = y (a - y2 (b - c y2)), a - b + c = 1 */
+    return .5 + .5 * y * (1.5703125 - y2 * (0.6425781 - 0.0722656 * y2));
+}
+
+static void step(struct pairs *p, uint64_t done, uint64_t of)
+{
+    const float *grad = p->grad;
+
+    if (p->o->layers > 0)
+        propagate(p, p->e, p->out);
+    par_for(p->chunks, chunk_task, p);
+    scatter(p);
+    if (p->o->layers > 0) {
+        propagate(p, p->grad, p->out);
+        grad = p->out;
+    }
+    adam(p, grad, done + 1, p->o->lr * cosine((double)done / (double)of));
+}
+
+/* sum over H of fold / sqrt(|H|) is what the layers make of H. */
+static void fill_fold(struct pairs *p)
+{
+    const size_t d = p->o->dim, users = p->d->n_users;
+    float *fold = rec_model_array(p->m, "fold");
+    const float share = 1 / (float)(p->o->layers + 1);
+    const float *x = p->e;
+
+    memset(fold, 0, p->d->n_items * d * sizeof(*fold));
+    for (size_t l = 0; l < p->o->layers; l++) {
+        for (size_t i = 0; i < p->d->n_items; i++) {
+            const size_t v = users + i, n = p->ptr[v + 1] - p->ptr[v];
+
+            for (size_t k = 0; k < d && n > 0; k++)
+                fold[i * d + k] += share / sqrtf((float)n) * x[v * d + k];
+        }
+        la_spmm(&(struct krn_spmm){.last = p->n,
+                                   .d = d,
+                                   .ptr = p->ptr,
+                                   .idx = p->idx,
+                                   .val = p->val,
+                                   .x = x,
+                                   .ldx = d,
+                                   .y = p->tmp[l % 2],
+                                   .ldy = d});
+        x = p->tmp[l % 2];
+    }
+}
+
+static void fill_model(struct pairs *p)
+{
+    const size_t d = p->o->dim, users = p->d->n_users;
+
+    if (p->o->layers > 0)
+        propagate(p, p->e, p->out);
+    memcpy(rec_model_array(p->m, "users"), p->out, users * d * sizeof(float));
+    memcpy(rec_model_array(p->m, "items"), p->out + users * d,
+           p->d->n_items * d * sizeof(float));
+    if (rec_model_has(p->m, "fold", STO_F32, p->d->n_items, d))
+        fill_fold(p);
+}
+
+static enum err epoch(struct pairs *p)
+{
+    const size_t batch = batch_of(p->d, p->o);
+    const uint64_t steps = (p->d->n_rows + batch - 1) / batch;
+
+    ERR_TRY(nn_order(p->order, p->name, p->d->n_rows, p->m->seed, p->epoch));
+    for (uint64_t s = 0; s < steps; s++) {
+        p->first = s * batch;
+        p->rows =
+            p->d->n_rows - p->first < batch ? p->d->n_rows - p->first : batch;
+        p->chunks = chunks_of(p->rows);
+        step(p, (p->epoch - 1) * steps + s, p->o->epochs * steps);
+        if (log_stopping())
+            return err_set(ERR_STOPPED, "training was interrupted");
+    }
+    return ERR_OK;
+}
+
+static enum err run(struct pairs *p, const struct rec_watch *watch)
+{
+    bool stop = false;
+
+    p->m->epochs = 0;
+    for (p->epoch = 1; p->epoch <= p->o->epochs && !stop; p->epoch++) {
+        ERR_TRY(epoch(p));
+        p->m->epochs = p->epoch;
+        log_tick("training", p->epoch, p->o->epochs, NULL);
+        if (watch != NULL) {
+            fill_model(p);
+            ERR_TRY(watch->epoch(watch->arg, p->m, p->epoch, &stop));
+        }
+    }
+    fill_model(p);
+    return ERR_OK;
+}
+
+/* --- start
+ * ------------------------------------------------------------------------------
+ */
+
+static void start_task(void *arg, size_t v, size_t thread)
+{
+    struct pairs *p = arg;
+    const size_t d = p->o->dim, users = p->d->n_users;
+    /* an item may have a person's key: two streams */
+    const uint64_t seed =
+        v < users
+            ? rng_derive(p->m->seed, RNG_INIT, p->d->user_key[v])
+            : rng_derive(~p->m->seed, RNG_INIT, p->d->item_key[v - users]);
+
+    (void)thread;
+    for (size_t k = 0; k < d; k++)
+        p->e[v * d + k] = (float)(p->o->start * rng_normal(seed, RNG_INIT, k));
+}
+
+static void name_rows(struct pairs *p)
+{
+    const struct rec_data *d = p->d;
+
+    for (size_t u = 0; u < d->n_users; u++) {
+        for (size_t r = d->user_ptr[u]; r < d->user_ptr[u + 1]; r++) {
+            p->user_of[r] = (uint32_t)u;
+            p->name[r] = rng_derive(d->user_key[u], RNG_SHUFFLE,
+                                    d->item_key[d->item[r]]);
+        }
+    }
+}
+
+static void take_rooms(struct pairs *p, struct mem_scratch *s)
+{
+    const size_t d = p->o->dim, k = p->o->negatives;
+
+    p->room = mem_take(s, par_threads(), 1, sizeof(*p->room));
+    for (size_t t = 0; t < par_threads() && !s->failed; t++) {
+        struct room *w = p->room + t;
+
+        w->user = mem_take(s, CHUNK, d, sizeof(float));
+        w->item = mem_take(s, k, d, sizeof(float));
+        w->score = mem_take(s, CHUNK + 1, k, sizeof(float));
+        w->scratch = mem_take(s, 1, KRN_GEMM_SCRATCH, sizeof(float));
+        w->head = mem_take(s, p->d->n_items, 1, sizeof(*w->head));
+        w->next = mem_take(s, k, 1, sizeof(*w->next));
+        if (w->head != NULL)
+            memset(w->head, 0xff, p->d->n_items * sizeof(*w->head));
+    }
+}
+
+static void take_all(struct pairs *p, struct mem_scratch *s)
+{
+    const size_t d = p->o->dim, rows = p->d->n_rows;
+    const size_t batch = batch_of(p->d, p->o);
+    const size_t negatives = chunks_of(batch) * p->o->negatives;
+
+    p->e = mem_take(s, p->n, d, sizeof(float));
+    p->mean = mem_take(s, p->n, d, sizeof(float));
+    p->var = mem_take(s, p->n, d, sizeof(float));
+    p->grad = mem_take(s, p->n, d, sizeof(float));
+    p->out = p->e;
+    if (p->o->layers > 0) {
+        p->out = mem_take(s, p->n, d, sizeof(float));
+        p->tmp[0] = mem_take(s, p->n, d, sizeof(float));
+        p->tmp[1] = mem_take(s, p->n, d, sizeof(float));
+    }
+    p->ptr = mem_take(s, p->n + 1, 1, sizeof(*p->ptr));
+    p->idx = mem_take(s, rows, 2, sizeof(*p->idx));
+    p->val = mem_take(s, rows, 2, sizeof(*p->val));
+    p->user_of = mem_take(s, rows, 1, sizeof(*p->user_of));
+    p->name = mem_take(s, rows, 1, sizeof(*p->name));
+    p->order = mem_take(s, rows, 1, sizeof(*p->order));
+    p->pull = mem_take(s, 2 * batch + negatives, d, sizeof(float));
+    p->coef = mem_take(s, batch, 1, sizeof(float));
+    p->drawn = mem_take(s, negatives, 1, sizeof(*p->drawn));
+    p->batch_user = mem_take(s, batch, d, sizeof(float));
+    p->at = mem_take(s, p->n + 2, 1, sizeof(*p->at));
+    p->from = mem_take(s, 2 * batch + negatives, 1, sizeof(*p->from));
+    p->times = mem_take(s, 2 * batch + negatives, 1, sizeof(*p->times));
+    take_rooms(p, s);
+}
+
+enum err rec_pairs_fit(struct rec_model *m, const struct rec_data *d,
+                       const struct rec_pairs *o, const struct rec_watch *watch)
+{
+    struct mem_scratch s = {0};
+    struct pairs p = {.m = m, .d = d, .o = o, .n = d->n_users + d->n_items};
+    struct rec_columns cols;
+    enum err e = rec_columns_build(&cols, d);
+
+    if (e != ERR_OK)
+        return e;
+    take_all(&p, &s);
+    if (s.failed)
+        e = no_memory();
+    if (e == ERR_OK) {
+        build_graph(&p, &cols);
+        name_rows(&p);
+        par_for(p.n, start_task, &p);
+        e = run(&p, watch);
+    }
+    mem_drop(&s);
+    rec_columns_free(&cols);
+    return e;
+}
