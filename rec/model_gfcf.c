@@ -18,13 +18,14 @@
  * Nothing of a person is used but the history: people whom the model never
  * saw score like the others.
  */
-#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
+#include "base/cpu.h"
 #include "base/la.h"
 #include "base/mem.h"
 #include "base/par.h"
+#include "kernels/power.h"
 #include "rec/model.h"
 #include "rec/svd.h"
 
@@ -113,7 +114,7 @@ static enum err allocate(struct rec_model *m, const struct rec_data *d)
 /* n^-p, 0 for n = 0 */
 static float power_of(size_t n, double p)
 {
-    return n > 0 ? (float)pow((double)n, -p) : 0;
+    return n > 0 ? (float)krn_power_f64((double)n, -p) : 0;
 }
 
 /* Scratch of a fit: Rn by rows and by columns. */
@@ -237,101 +238,135 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
 
 /* --- scoring ----------------------------------------------------------------
  *
- * PEOPLE people at a time, turned over: rows are users or items, columns the
- * people, so that the sparse products stream.
+ * What the vectors say is one matrix product for all people, written over the
+ * scores.  What the rows say is added by tasks of PEOPLE people, turned over:
+ * rows are users or items, columns the people, so that the sparse product
+ * streams and what one row needs is one cache line.
  */
-#define PEOPLE 64
+enum { PEOPLE = 16, SLICE = 512 }; /* items between two visits of the scores */
 
 struct batch {
     struct view v;
-    size_t n_users, n_items, first, n;
+    size_t n_users, n_items;
     const struct rec_query *q;
-    float *met; /* [n_users][PEOPLE] Du^-2a R Di^-b r */
-    float *h;   /* [k][PEOPLE] gain V^T r */
-    float *far; /* [n_items][PEOPLE] */
-    float *near;
+    float *h;      /* [q->n][k] gain V^T r */
+    float *met;    /* [threads][n_users][PEOPLE] Du^-2a R Di^-b r */
+    float *near;   /* [threads][SLICE][PEOPLE] */
+    float *scores; /* [q->n][n_items] */
 };
 
-/* Only people who met something of the history: the few non-zero entries. */
-static void gather(struct batch *b)
+static void spectrum_task(void *arg, size_t p, size_t thread)
+{
+    const struct batch *b = arg;
+    const size_t k = b->v.k;
+    float *h = b->h + p * k;
+
+    (void)thread;
+    memset(h, 0, k * sizeof(*h));
+    for (size_t c = b->q->ptr[p]; c < b->q->ptr[p + 1]; c++) {
+        const size_t i = b->q->item[c];
+
+        cpu_ops()->axpy_f32(h, b->v.far_in[i], b->v.vectors + i * k, k);
+    }
+    for (size_t j = 0; j < k; j++)
+        h[j] *= b->v.gain[j];
+}
+
+/* Only people who met something of the histories: the few non-zero rows. */
+static void gather(const struct batch *b, size_t first, size_t n, float *met)
 {
     const struct view *v = &b->v;
 
-    memset(b->met, 0, b->n_users * PEOPLE * sizeof(float));
-    memset(b->h, 0, v->k * PEOPLE * sizeof(float));
-    for (size_t p = 0; p < b->n; p++) {
-        const size_t row = b->first + p;
+    memset(met, 0, b->n_users * PEOPLE * sizeof(*met));
+    for (size_t p = 0; p < n; p++) {
+        const size_t *row = b->q->ptr + first + p;
 
-        for (size_t c = b->q->ptr[row]; c < b->q->ptr[row + 1]; c++) {
+        for (size_t c = row[0]; c < row[1]; c++) {
             const size_t i = b->q->item[c];
 
             for (size_t e = v->item_ptr[i]; e < v->item_ptr[i + 1]; e++)
-                b->met[v->item_user[e] * (size_t)PEOPLE + p] += v->near_in[i];
-            for (size_t j = 0; j < v->k; j++)
-                b->h[j * PEOPLE + p] += v->far_in[i] * v->vectors[i * v->k + j];
+                met[v->item_user[e] * (size_t)PEOPLE + p] += v->near_in[i];
         }
     }
     for (size_t u = 0; u < b->n_users; u++)
         for (size_t p = 0; p < PEOPLE; p++)
-            b->met[u * PEOPLE + p] *= v->user_scale[u];
-    for (size_t j = 0; j < v->k; j++)
-        for (size_t p = 0; p < PEOPLE; p++)
-            b->h[j * PEOPLE + p] *= v->gain[j];
+            met[u * PEOPLE + p] *= v->user_scale[u];
 }
 
-static void deliver(const struct batch *b, float *scores)
+/* Items first..last-1 of n people: far and near parts together. */
+static void deliver(const struct batch *b, const float *near, size_t first,
+                    size_t last, float *scores, size_t n)
 {
-    for (size_t i = 0; i < b->n_items; i++)
-        for (size_t p = 0; p < b->n; p++)
-            scores[(b->first + p) * b->n_items + i] =
-                b->v.near_out[i] * b->near[i * PEOPLE + p] +
-                b->v.far_out[i] * b->far[i * PEOPLE + p];
+    for (size_t p = 0; p < n; p++) {
+        float *to = scores + p * b->n_items;
+
+        for (size_t i = first; i < last; i++)
+            to[i] = b->v.far_out[i] * to[i] +
+                    b->v.near_out[i] * near[(i - first) * PEOPLE + p];
+    }
 }
 
-static enum err score_batch(struct batch *b, float *scores)
+static void people_task(void *arg, size_t task, size_t thread)
 {
-    gather(b);
-    la_spmm(&(struct krn_spmm){.last = b->n_items,
-                               .d = PEOPLE,
-                               .ptr = b->v.item_ptr,
-                               .idx = b->v.item_user,
-                               .x = b->met,
-                               .ldx = PEOPLE,
-                               .y = b->near,
-                               .ldy = PEOPLE});
-    ERR_TRY(la_gemm(&(struct krn_gemm){.m = b->n_items,
-                                       .n = PEOPLE,
+    const struct batch *b = arg;
+    const size_t first = task * PEOPLE, left = b->q->n - first;
+    const size_t n = left < PEOPLE ? left : PEOPLE;
+    float *met = b->met + thread * b->n_users * PEOPLE;
+    float *near = b->near + thread * SLICE * PEOPLE;
+
+    gather(b, first, n, met);
+    for (size_t i = 0; i < b->n_items; i += SLICE) {
+        const size_t last = i + SLICE < b->n_items ? i + SLICE : b->n_items;
+        const struct krn_spmm s = {.last = last - i,
+                                   .d = PEOPLE,
+                                   .ptr = b->v.item_ptr + i,
+                                   .idx = b->v.item_user,
+                                   .x = met,
+                                   .ldx = PEOPLE,
+                                   .y = near,
+                                   .ldy = PEOPLE};
+
+        cpu_ops()->spmm_f32(&s);
+        deliver(b, near, i, last, b->scores + first * b->n_items, n);
+    }
+}
+
+static enum err score_all(struct batch *b)
+{
+    par_for(b->q->n, spectrum_task, b);
+    ERR_TRY(la_gemm(&(struct krn_gemm){.tb = true,
+                                       .m = b->q->n,
+                                       .n = b->n_items,
                                        .k = b->v.k,
-                                       .a = b->v.vectors,
+                                       .a = b->h,
                                        .lda = b->v.k,
-                                       .b = b->h,
-                                       .ldb = PEOPLE,
-                                       .c = b->far,
-                                       .ldc = PEOPLE}));
-    deliver(b, scores);
+                                       .b = b->v.vectors,
+                                       .ldb = b->v.k,
+                                       .c = b->scores,
+                                       .ldc = b->n_items}));
+    par_for((b->q->n + PEOPLE - 1) / PEOPLE, people_task, b);
     return ERR_OK;
 }
 
 static enum err score(const struct rec_model *m, const struct rec_query *q,
                       float *scores)
 {
+    const size_t threads = par_threads();
     struct mem_scratch s = {0};
     struct batch b = {.v = view_of(m),
                       .n_users = m->n_users,
                       .n_items = m->n_items,
                       .q = q,
-                      .met = mem_take(&s, m->n_users, PEOPLE, sizeof(float)),
-                      .far = mem_take(&s, m->n_items, PEOPLE, sizeof(float)),
-                      .near = mem_take(&s, m->n_items, PEOPLE, sizeof(float))};
-    enum err err = ERR_OK;
+                      .scores = scores};
+    enum err err;
 
-    b.h = mem_take(&s, b.v.k, PEOPLE, sizeof(float));
+    b.h = mem_take(&s, q->n, b.v.k, sizeof(float));
+    b.met = mem_take(&s, m->n_users, threads * PEOPLE, sizeof(float));
+    b.near = mem_take(&s, SLICE, threads * PEOPLE, sizeof(float));
     if (s.failed)
         err = err_set(ERR_NOMEM, "no memory to score people with gfcf");
-    for (; b.first < q->n && err == ERR_OK; b.first += PEOPLE) {
-        b.n = q->n - b.first < PEOPLE ? q->n - b.first : PEOPLE;
-        err = score_batch(&b, scores);
-    }
+    else
+        err = score_all(&b);
     mem_drop(&s);
     return err;
 }
