@@ -1,35 +1,52 @@
 /*
  * rec/model_itemknn.c - people who met this also met that.
  *
- * s[i][j] = c[i][j] / (sqrt(c[i] c[j]) + shrink) for the counts c of people
- * who met an item, or both; of each item the nearest `neighbours` stay (ties:
- * canonical order), and the score of item i is the sum of s[i][j] over the
- * history's items j among them.
+ * s[i][j] = w[i][j] / (c[i]^b c[j]^h + shrink), where c counts the people who
+ * met an item and w adds d^-a over the people who met both, d being the number
+ * of items that the person met.  Of each item the nearest `neighbours` stay
+ * (ties: canonical order), and the score of item i is the sum of s[i][j] over
+ * the history's items j among them.
  *
- * Source: Sarwar et al., Item-based collaborative filtering, WWW 2001;
- * shrinkage as in Bell and Koren, ICDM 2007.  Differs: binary data.
+ * Sources: Sarwar et al., Item-based collaborative filtering, WWW 2001: the
+ * cosine of binary columns is a = 0, b = h = 1/2; shrinkage as in Bell and
+ * Koren, ICDM 2007; exponents: Deshpande and Karypis, TOIS 2004, sec. 4.1.2;
+ * what people with long histories say counts less (a > 0): ibid., 4.1.1.
+ * `--normalise` (the sum of an item's neighbours is 1) is what some programs
+ * call cosine neighbours, too.
  *
- * The weights are a function of integer counts.  They are kept by the item j
- * that gives, so that a history is a list of rows to add.
+ * Weights are added person by person in canonical order.  They are kept by the
+ * item j that gives, so that a history is a list of rows to add.
  */
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "base/par.h"
+#include "kernels/power.h"
 #include "rec/model.h"
 
 struct knn_opts {
     int64_t neighbours;
-    double shrink;
+    double shrink, user_exponent, item_exponent, history_exponent;
+    bool normalise;
 };
 
+#define AT(f) offsetof(struct knn_opts, f)
 static const struct opt rows[] = {
-    {"neighbours", 0, OPT_INT, offsetof(struct knn_opts, neighbours), "200", 1,
-     1e5, "N", "nearest items kept for each item"},
-    {"shrink", 0, OPT_REAL, offsetof(struct knn_opts, shrink), "30", 0, 1e6,
-     "X", "added to the cosine's denominator, against rare items"},
+    {"neighbours", 0, OPT_INT, AT(neighbours), "100", 1, 1e5, "N",
+     "nearest items kept for each item"},
+    {"shrink", 0, OPT_REAL, AT(shrink), "0", 0, 1e6, "X",
+     "added to the denominator, against rare items"},
+    {"user-exponent", 0, OPT_REAL, AT(user_exponent), "0.7", 0, 2, "A",
+     "people weigh their number of rows to the power -A; cosine: 0"},
+    {"item-exponent", 0, OPT_REAL, AT(item_exponent), "0.3", 0, 2, "B",
+     "of a candidate's number of rows in the denominator; cosine: 0.5"},
+    {"history-exponent", 0, OPT_REAL, AT(history_exponent), "0.5", 0, 2, "H",
+     "of a met item's number of rows in the denominator; cosine: 0.5"},
+    {"normalise", 0, OPT_BOOL, AT(normalise), NULL, 0, 0, NULL,
+     "divide by the sum over an item's neighbours"},
     {.name = NULL},
 };
 
@@ -44,17 +61,22 @@ static double fit_bytes(const struct rec_data *d, const void *opts)
 {
     const double n = (double)d->n_items;
 
-    return n * (double)knn_width(opts, d) * 16 + 32 * n +
-           8 * (double)d->n_users + 12 * (double)d->n_rows +
-           12 * n * (double)par_threads();
+    return n * (double)knn_width(opts, d) * 16 + 48 * n +
+           16 * (double)d->n_users + 12 * (double)d->n_rows +
+           20 * n * (double)par_threads();
 }
 
 struct knn {
     const struct rec_data *d;
     struct rec_columns cols;
     double shrink;
+    bool normalise;
+    bool cosine; /* b = h = 1/2: equal cosines of counts come out equal */
     size_t k;
-    uint32_t *count;   /* [threads][n_items] zero between tasks */
+    double *weight;    /* [n_users] d^-a */
+    double *own;       /* [n_items] c^b */
+    double *given;     /* [n_items] c^h */
+    double *sum;       /* [threads][n_items] zero between tasks */
     uint32_t *met;     /* [threads][n_items] */
     float *sim;        /* [threads][n_items] */
     float *near;       /* [n_items][k] */
@@ -62,14 +84,29 @@ struct knn {
     uint32_t *held;    /* [n_items] */
 };
 
-static size_t popularity(const struct knn *w, size_t i)
+static double power_of(size_t n, double p)
 {
-    return w->cols.ptr[i + 1] - w->cols.ptr[i];
+    return n > 0 ? krn_power_f64((double)n, p) : 1;
 }
 
-/* The other items that the people of item i met, and how many did. */
-static size_t count_others(const struct knn *w, size_t i, uint32_t *count,
-                           uint32_t *met)
+static void weigh(const struct knn *w, const struct knn_opts *o)
+{
+    const struct rec_data *d = w->d;
+
+    for (size_t u = 0; u < d->n_users; u++)
+        w->weight[u] =
+            power_of(d->user_ptr[u + 1] - d->user_ptr[u], -o->user_exponent);
+    for (size_t i = 0; i < d->n_items; i++) {
+        const size_t n = w->cols.ptr[i + 1] - w->cols.ptr[i];
+
+        w->own[i] = w->cosine ? (double)n : power_of(n, o->item_exponent);
+        w->given[i] = w->cosine ? (double)n : power_of(n, o->history_exponent);
+    }
+}
+
+/* The other items that the people of item i met, and what they weigh. */
+static size_t add_others(const struct knn *w, size_t i, double *sum,
+                         uint32_t *met)
 {
     size_t n = 0;
 
@@ -79,25 +116,25 @@ static size_t count_others(const struct knn *w, size_t i, uint32_t *count,
         for (size_t r = w->d->user_ptr[u]; r < w->d->user_ptr[u + 1]; r++) {
             const uint32_t j = w->d->item[r];
 
-            if (count[j]++ == 0)
+            if (sum[j] == 0)
                 met[n++] = j;
+            sum[j] += w->weight[u];
         }
     }
     return n;
 }
 
-/* Similarities of item i in sim[0..n-1], zeroing the counts. */
-static void similarities(const struct knn *w, size_t i, uint32_t *count,
+/* Similarities of item i in sim[0..n-1], zeroing the sums. */
+static void similarities(const struct knn *w, size_t i, double *sum,
                          const uint32_t *met, float *sim, size_t n)
 {
-    const double own = (double)popularity(w, i);
-
     for (size_t a = 0; a < n; a++) {
         const uint32_t j = met[a];
-        const double norm = sqrt(own * (double)popularity(w, j));
+        const double x = w->own[i] * w->given[j];
+        const double norm = (w->cosine ? sqrt(x) : x) + w->shrink;
 
-        sim[a] = j == i ? 0.0f : (float)((double)count[j] / (norm + w->shrink));
-        count[j] = 0;
+        sim[a] = j == i ? 0.0f : (float)(sum[j] / norm);
+        sum[j] = 0;
     }
 }
 
@@ -121,18 +158,29 @@ static void sink(float *near, uint32_t *id, size_t n)
     id[at] = i;
 }
 
+/* The sum of near[n], best first, becomes 1. */
+static void normalise(float *near, size_t n)
+{
+    double sum = 0;
+
+    for (size_t a = 0; a < n; a++)
+        sum += (double)near[a];
+    for (size_t a = 0; a < n; a++)
+        near[a] = (float)((double)near[a] / sum);
+}
+
 static void near_task(void *arg, size_t i, size_t thread)
 {
     struct knn *w = arg;
-    uint32_t *count = w->count + thread * w->d->n_items;
+    double *sum = w->sum + thread * w->d->n_items;
     uint32_t *met = w->met + thread * w->d->n_items;
     float *sim = w->sim + thread * w->d->n_items;
     float *near = w->near + i * w->k;
     uint32_t *id = w->near_id + i * w->k;
-    const size_t n = count_others(w, i, count, met);
+    const size_t n = add_others(w, i, sum, met);
     size_t held = 0;
 
-    similarities(w, i, count, met, sim, n);
+    similarities(w, i, sum, met, sim, n);
     for (size_t a = 0; a < n; a++) {
         if (!(sim[a] > 0))
             continue;
@@ -144,6 +192,8 @@ static void near_task(void *arg, size_t i, size_t thread)
         id[held - 1] = met[a];
         sink(near, id, held);
     }
+    if (w->normalise)
+        normalise(near, held);
     w->held[i] = (uint32_t)held;
 }
 
@@ -195,7 +245,10 @@ static enum err knn_fit(struct knn *w, struct mem_scratch *s,
 {
     const size_t n = w->d->n_items;
 
-    w->count = mem_take(s, par_threads(), n, sizeof(*w->count));
+    w->weight = mem_take(s, w->d->n_users, 1, sizeof(*w->weight));
+    w->own = mem_take(s, n, 1, sizeof(*w->own));
+    w->given = mem_take(s, n, 1, sizeof(*w->given));
+    w->sum = mem_take(s, par_threads(), n, sizeof(*w->sum));
     w->met = mem_take(s, par_threads(), n, sizeof(*w->met));
     w->sim = mem_take(s, par_threads(), n, sizeof(*w->sim));
     w->near = mem_take(s, n, w->k, sizeof(*w->near));
@@ -203,6 +256,7 @@ static enum err knn_fit(struct knn *w, struct mem_scratch *s,
     w->held = mem_take(s, n, 1, sizeof(*w->held));
     if (s->failed)
         return err_set(ERR_NOMEM, "no memory for itemknn");
+    weigh(w, m->opts);
     par_for(n, near_task, w);
     return knn_arrays(w, m);
 }
@@ -212,7 +266,12 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
 {
     const struct knn_opts *o = m->opts;
     struct mem_scratch s = {0};
-    struct knn w = {.d = d, .shrink = o->shrink, .k = knn_width(o, d)};
+    struct knn w = {.d = d,
+                    .shrink = o->shrink,
+                    .normalise = o->normalise,
+                    .cosine =
+                        o->item_exponent == 0.5 && o->history_exponent == 0.5,
+                    .k = knn_width(o, d)};
     enum err e;
 
     (void)watch;

@@ -10,20 +10,28 @@
 #define USERS 80
 #define N 40
 
-static struct rec_model *fitted(const char *name, const struct rec_data *d,
-                                const char *opt, const char *value,
-                                const char *opt2, const char *value2)
+/* A model with the options of opt[n_opts][2]. */
+static struct rec_model *fitted_as(const char *name, const struct rec_data *d,
+                                   const char *const opt[][2], size_t n_opts)
 {
     const struct rec_model_ops *ops = NULL;
     struct rec_model *m = NULL;
 
     assert_int_equal(rec_model_find(name, &ops), ERR_OK);
     assert_int_equal(rec_model_new(&m, ops), ERR_OK);
-    assert_int_equal(opt_assign(ops->opts, m->opts, opt, value), ERR_OK);
-    if (opt2 != NULL)
-        assert_int_equal(opt_assign(ops->opts, m->opts, opt2, value2), ERR_OK);
+    for (size_t i = 0; i < n_opts; i++)
+        assert_int_equal(opt_assign(ops->opts, m->opts, opt[i][0], opt[i][1]),
+                         ERR_OK);
     assert_int_equal(rec_model_fit(m, d, NULL), ERR_OK);
     return m;
+}
+
+static struct rec_model *fitted(const char *name, const struct rec_data *d,
+                                const char *opt, const char *value)
+{
+    const char *const one[][2] = {{opt, value}};
+
+    return fitted_as(name, d, one, 1);
 }
 
 /* c[i][j]: people who met both. */
@@ -73,7 +81,7 @@ static void dense_solve(size_t n, double a[N][N], double b[N])
 static void ease_solves_the_normal_equations_of_each_item(void **state)
 {
     struct rec_data d = case_data(USERS, N, 0.3, true, 1);
-    struct rec_model *m = fitted("ease", &d, "reg", "7.5", NULL, NULL);
+    struct rec_model *m = fitted("ease", &d, "reg", "7.5");
     const float *b = rec_model_array(m, "weights");
     static double c[N][N], a[N][N];
 
@@ -109,7 +117,7 @@ static void ease_solves_the_normal_equations_of_each_item(void **state)
 static void scores_of_ease_are_sums_over_the_history(void **state)
 {
     struct rec_data d = case_data(USERS, N, 0.3, false, 2);
-    struct rec_model *m = fitted("ease", &d, "reg", "5", NULL, NULL);
+    struct rec_model *m = fitted("ease", &d, "reg", "5");
     const float *b = rec_model_array(m, "weights");
     static float got[11 * N];
     uint32_t user[11] = {0};
@@ -138,8 +146,8 @@ static void the_default_ridge_is_five_rows_per_item(void **state)
     (void)state;
     (void)snprintf(text, sizeof(text), "%.17g",
                    5 * (double)d.n_rows / (double)N);
-    struct rec_model *a = fitted("ease", &d, "reg", "0", NULL, NULL);
-    struct rec_model *b = fitted("ease", &d, "reg", text, NULL, NULL);
+    struct rec_model *a = fitted("ease", &d, "reg", "0");
+    struct rec_model *b = fitted("ease", &d, "reg", text);
 
     assert_memory_equal(rec_model_array(a, "weights"),
                         rec_model_array(b, "weights"), N * N * sizeof(float));
@@ -162,31 +170,41 @@ static size_t place_of(double s[N][N], size_t i, size_t j)
     return before;
 }
 
+/* Row j: the scores of a person who met item j alone. */
+static void score_each(const struct rec_model *m, float got[N * N])
+{
+    uint32_t user[N] = {0}, item[N];
+    size_t ptr[N + 1];
+    const struct rec_query each = {N, user, ptr, item, NULL};
+
+    for (size_t j = 0; j <= N; j++)
+        ptr[j] = j;
+    for (size_t j = 0; j < N; j++)
+        item[j] = (uint32_t)j;
+    assert_int_equal(m->ops->score(m, &each, got), ERR_OK);
+}
+
 static void itemknn_keeps_the_nearest_of_the_dense_cosines(void **state)
 {
+    static const char *const cosine[][2] = {{"neighbours", "6"},
+                                            {"shrink", "1.5"},
+                                            {"user-exponent", "0"},
+                                            {"item-exponent", "0.5"}};
     static double c[N][N], s[N][N];
 
     (void)state;
     for (uint64_t seed = 1; seed <= 20; seed++) {
         /* few people: many equal similarities */
         struct rec_data d = case_data(5 + seed * 4, N, 0.2, false, seed);
-        struct rec_model *m =
-            fitted("itemknn", &d, "neighbours", "6", "shrink", "1.5");
+        struct rec_model *m = fitted_as("itemknn", &d, cosine, 4);
         static float got[N * N];
-        uint32_t user[N] = {0}, item[N];
-        size_t ptr[N + 1];
-        const struct rec_query each = {N, user, ptr, item, NULL};
 
-        for (size_t j = 0; j <= N; j++)
-            ptr[j] = j;
-        for (size_t j = 0; j < N; j++)
-            item[j] = (uint32_t)j; /* person j met item j alone */
         dense_counts(&d, c);
         for (size_t i = 0; i < N; i++) {
             for (size_t j = 0; j < N; j++)
                 s[i][j] = c[i][j] / (sqrt(c[i][i] * c[j][j]) + 1.5);
         }
-        assert_int_equal(m->ops->score(m, &each, got), ERR_OK);
+        score_each(m, got);
         for (size_t i = 0; i < N; i++) {
             for (size_t j = 0; j < N; j++) {
                 const float want =
@@ -202,6 +220,58 @@ static void itemknn_keeps_the_nearest_of_the_dense_cosines(void **state)
     }
 }
 
+/* w[i][j] / (c_i^b c_j^h + shrink), w adding d^-a: a, b, h are .7, .3, .4. */
+static void dense_weighted(const struct rec_data *d, double s[N][N])
+{
+    static double c[N][N];
+
+    dense_counts(d, c);
+    memset(s, 0, sizeof(double) * N * N);
+    for (size_t u = 0; u < d->n_users; u++) {
+        const size_t first = d->user_ptr[u], end = d->user_ptr[u + 1];
+
+        for (size_t x = first; x < end; x++)
+            for (size_t y = first; y < end; y++)
+                s[d->item[x]][d->item[y]] += pow((double)(end - first), -.7);
+    }
+    for (size_t i = 0; i < N; i++)
+        for (size_t j = 0; j < N; j++)
+            s[i][j] = i == j
+                          ? 0
+                          : s[i][j] / (pow(c[i][i], .3) * pow(c[j][j], .4) + 2);
+}
+
+static void itemknn_weighs_people_and_items_by_powers_of_their_rows(
+    void **state)
+{
+    static const char *const opts[][2] = {
+        {"neighbours", "1000"},      {"shrink", "2"},
+        {"user-exponent", "0.7"},    {"item-exponent", "0.3"},
+        {"history-exponent", "0.4"}, {"normalise", "true"}};
+    struct rec_data d = case_data(USERS, N, 0.3, false, 2);
+    static double s[N][N];
+    static float got[N * N];
+
+    (void)state;
+    dense_weighted(&d, s);
+    for (size_t n = 5; n <= 6; n++) { /* with and without normalising */
+        struct rec_model *m = fitted_as("itemknn", &d, opts, n);
+
+        score_each(m, got);
+        for (size_t i = 0; i < N; i++) {
+            double sum = n == 5 ? 1 : 0;
+
+            for (size_t j = 0; j < N && n == 6; j++)
+                sum += s[i][j];
+            for (size_t j = 0; j < N; j++)
+                assert_true(fabs((double)got[j * N + i] - s[i][j] / sum) <
+                            1e-6);
+        }
+        rec_model_free(m);
+    }
+    rec_data_free(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +279,8 @@ int main(void)
         cmocka_unit_test(scores_of_ease_are_sums_over_the_history),
         cmocka_unit_test(the_default_ridge_is_five_rows_per_item),
         cmocka_unit_test(itemknn_keeps_the_nearest_of_the_dense_cosines),
+        cmocka_unit_test(
+            itemknn_weighs_people_and_items_by_powers_of_their_rows),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
