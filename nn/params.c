@@ -136,7 +136,7 @@ static enum err params_plan_grads(struct nn_params *p)
     for (size_t i = 0; i < p->n; i++) {
         struct nn_param *q = &p->param[i];
 
-        q->by_rows = !q->dense && q->n_dims == 2;
+        q->by_rows = q->looked_up && !q->dense && q->n_dims == 2;
         if (!q->by_rows)
             continue;
         q->touched = mem_take(&p->names, q->dim[0], 1, sizeof(*q->touched));

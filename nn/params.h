@@ -46,7 +46,8 @@ struct nn_param {
     size_t n, at; /* elements, and where the first one is in the block */
     struct nn_init init;
     bool frozen;
-    bool dense; /* some training gives a gradient to the whole */
+    bool dense;     /* some training gives a gradient to the whole */
+    bool looked_up; /* some training gives gradients to rows */
     /* Used by look-ups alone: touched[] lists the rows that have gradients,
      * and steps are made on them alone (a large table costs what it uses). */
     bool by_rows;

@@ -118,6 +118,8 @@ static void plan_backward(struct nn_tape *t)
             o->add[k] = x->has_grad || x->param != SIZE_MAX;
             if (x->param != SIZE_MAX && !o->by_rows)
                 nn_params_at(t->params, x->param)->dense = true;
+            if (x->param != SIZE_MAX && o->by_rows)
+                nn_params_at(t->params, x->param)->looked_up = true;
             if (!x->has_grad)
                 x->first = now;
             x->has_grad = true;

@@ -47,4 +47,7 @@ enum err cmd_ui_open_model(struct cmd_opened *o, const struct cmd_common *c,
                            const char *name);
 void cmd_ui_close(struct cmd_opened *o);
 
+/* What a forget did, for people (src/cmd_forget.c). */
+void cmd_forget_print(const json_t *report);
+
 #endif

@@ -20,6 +20,7 @@ enum sto_db {
     STO_DB_TRAIN,
     STO_DB_TEST,
     STO_DB_MODELS,
+    STO_DB_CERTS,
     STO_DBS
 };
 
@@ -90,5 +91,10 @@ enum err sto_entity_list(struct sto_txn *t, enum sto_kind kind, const char *id,
 /* Remove files in DIR/models that no record names.  Under the writer lock. */
 ERR_CHECK
 enum err sto_weights_sweep(struct sto_txn *t);
+
+/* The same, waiting for readers of such files; counts files overwritten.
+ * ERR_STALE when a reader does not let go. */
+ERR_CHECK
+enum err sto_weights_erase(struct sto *st, uint64_t *files);
 
 #endif

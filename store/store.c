@@ -21,8 +21,8 @@
 #define MAP_LEAST ((size_t)1 << 24)
 #define VERSION_KEY "format"
 
-static const char *const db_name[STO_DBS] = {"meta",  "users", "items",
-                                             "train", "test",  "models"};
+static const char *const db_name[STO_DBS] = {"meta", "users",  "items", "train",
+                                             "test", "models", "certs"};
 
 struct sto_key sto_key_pack(uint64_t key)
 {
@@ -344,6 +344,7 @@ enum err sto_count(struct sto_view *v, struct sto_counts *out)
         .train_users = entries(v, STO_DB_TRAIN),
         .test_users = entries(v, STO_DB_TEST),
         .models = entries(v, STO_DB_MODELS),
+        .certificates = entries(v, STO_DB_CERTS),
     };
     char models[4096];
 

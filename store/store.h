@@ -19,6 +19,7 @@
  *   train   user key -> that person's history, ascending by item key
  *   test    the same for held-out rows
  *   models  name -> how it was trained, digest, and its weights file
+ *   certs   number -> certificate of a forget request (store/forget.h)
  */
 #ifndef STO_STORE_H
 #define STO_STORE_H
@@ -193,6 +194,7 @@ struct sto_weights {
     size_t n;
     void *map;
     size_t map_bytes;
+    int fd; /* holds a shared lock while the file is mapped */
 };
 /* Every size in the file is checked against the file before use: ERR_FORMAT.
  * The digest is not recomputed here (sto_arrays_digest() does that). */

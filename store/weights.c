@@ -13,8 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -382,12 +384,42 @@ static enum err check_name(const char *name)
     return ERR_OK;
 }
 
+/* Overwrite with zeros and unlink, unless somebody has it mapped: readers hold
+ * a shared lock (map_file()). */
+static bool erase_file(const char *path)
+{
+    static const char zeros[65536];
+    struct stat s;
+    const int fd = open(path, O_WRONLY);
+    bool done = false;
+
+    if (fd < 0)
+        return errno == ENOENT;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &s) == 0) {
+        off_t left = s.st_size;
+
+        done = true;
+        while (left > 0 && done) {
+            const ssize_t n = write(
+                fd, zeros,
+                left < (off_t)sizeof(zeros) ? (size_t)left : sizeof(zeros));
+
+            done = n > 0;
+            left -= n > 0 ? n : 0;
+        }
+        done = done && fsync(fd) == 0 && unlink(path) == 0;
+    }
+    close(fd);
+    return done;
+}
+
+/* A file that is still in use is left for the next sweep. */
 static void drop_file(const struct sto *st, const char *file)
 {
     char path[PATH_ROOM];
 
     file_path(st, file, path);
-    (void)unlink(path); /* a leftover is swept at the next opening */
+    (void)erase_file(path);
 }
 
 enum err sto_model_put(struct sto *st, const struct sto_model *m,
@@ -579,13 +611,14 @@ static enum err map_file(struct sto_weights *w, const char *path)
 
     if (fd < 0)
         return io_error("open", path);
-    if (fstat(fd, &s) != 0 || s.st_size <= 0) {
-        close(fd);
+    w->fd = fd;
+    if (flock(fd, LOCK_SH | LOCK_NB) != 0 || fstat(fd, &s) != 0 ||
+        s.st_nlink == 0)
+        return err_set(ERR_STALE, "%s is being replaced: try again", path);
+    if (s.st_size <= 0)
         return err_set(ERR_FORMAT, "%s is not a file of weights", path);
-    }
     w->map_bytes = (size_t)s.st_size;
     w->map = mmap(NULL, w->map_bytes, PROT_READ, MAP_SHARED, fd, 0);
-    close(fd);
     if (w->map == MAP_FAILED) {
         w->map = NULL;
         return io_error("map", path);
@@ -596,7 +629,7 @@ static enum err map_file(struct sto_weights *w, const char *path)
 enum err sto_weights_open(struct sto_view *v, const char *name,
                           struct sto_weights *out)
 {
-    struct sto_weights w = {0};
+    struct sto_weights w = {.fd = -1};
     struct sto_model m = {0};
     char file[256], path[PATH_ROOM];
 
@@ -619,8 +652,10 @@ void sto_weights_close(struct sto_weights *w)
 {
     if (w->map != NULL)
         (void)munmap(w->map, w->map_bytes);
+    if (w->fd > 0)
+        (void)close(w->fd);
     free(w->array);
-    *w = (struct sto_weights){0};
+    *w = (struct sto_weights){.fd = -1};
 }
 
 /* --- leftovers
@@ -648,7 +683,10 @@ static bool is_named(struct sto_txn *t, const char *file)
     return named;
 }
 
-enum err sto_weights_sweep(struct sto_txn *t)
+/* Every file that no record names; `wait`: how often to try again (50 ms).
+ * *left: files that somebody keeps. */
+static enum err sweep(struct sto_txn *t, int wait, uint64_t *erased,
+                      uint64_t *left)
 {
     char path[PATH_ROOM];
     DIR *d;
@@ -656,9 +694,51 @@ enum err sto_weights_sweep(struct sto_txn *t)
     file_path(t->st, "", path);
     if ((d = opendir(path)) == NULL)
         return io_error("list", path);
-    for (struct dirent *e; (e = readdir(d)) != NULL;)
-        if (e->d_name[0] != '.' && !is_named(t, e->d_name))
-            drop_file(t->st, e->d_name);
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        bool done = false;
+
+        if (e->d_name[0] == '.' || is_named(t, e->d_name))
+            continue;
+        file_path(t->st, e->d_name, path);
+        for (int i = 0; i <= wait && !done; i++) {
+            if (i > 0)
+                (void)nanosleep(&(struct timespec){0, 50000000}, NULL);
+            done = erase_file(path);
+        }
+        *(done ? erased : left) += 1;
+    }
     closedir(d);
     return ERR_OK;
+}
+
+enum err sto_weights_sweep(struct sto_txn *t)
+{
+    uint64_t erased = 0, left = 0;
+
+    return sweep(t, 0, &erased, &left);
+}
+
+struct erase_job {
+    uint64_t erased, left;
+};
+
+static enum err erase_unnamed(void *arg, struct sto_txn *t)
+{
+    struct erase_job *job = arg;
+
+    return sweep(t, 200, &job->erased, &job->left);
+}
+
+enum err sto_weights_erase(struct sto *st, uint64_t *files)
+{
+    struct erase_job job = {0, 0};
+
+    ERR_TRY(sto_write(st, erase_unnamed, &job));
+    *files = job.erased;
+    return job.left == 0
+               ? ERR_OK
+               : err_set(ERR_STALE,
+                         "store %s: somebody still uses an old model: its file "
+                         "goes when you call `recd repair` after that",
+                         st->dir);
 }

@@ -1,0 +1,734 @@
+/* unlearn/forget.c - removal, repair, erasure, certificate. */
+#include "unlearn/forget.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/key.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "rec/data.h"
+#include "store/forget.h"
+#include "unlearn/cert.h"
+#include "unlearn/shards.h"
+
+static enum err no_memory(void)
+{
+    return err_set(ERR_NOMEM, "no memory for a forget request");
+}
+
+static double now(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* --- one at a time
+ * ----------------------------------------------------------------
+ */
+
+/* A lock on a file of the store's folder; the kernel gives it back when the
+ * process ends, however it ends.  *fd < 0: held by another, and !wait. */
+static enum err lock(const char *dir, bool wait, int *fd)
+{
+    char path[4200];
+
+    (void)snprintf(path, sizeof(path), "%s/forget.lock", dir);
+    *fd = open(path, O_RDWR | O_CREAT, 0666);
+    if (*fd < 0)
+        return err_set(ERR_IO, "cannot open %s: %s", path, strerror(errno));
+    while (flock(*fd, LOCK_EX | (wait ? 0 : LOCK_NB)) != 0) {
+        if (errno == EINTR)
+            continue;
+        close(*fd);
+        *fd = -1;
+        return errno == EWOULDBLOCK ? ERR_OK
+                                    : err_set(ERR_IO, "cannot lock %s: %s",
+                                              path, strerror(errno));
+    }
+    return ERR_OK;
+}
+
+/* --- 1. removal
+ * -------------------------------------------------------------------
+ */
+
+struct removal {
+    const struct unl_request *r;
+    size_t n;
+    uint64_t (*key)[2]; /* [n] of user, item */
+    json_t *journal;
+    struct sto_removed done;
+};
+
+static enum err not_known(const struct unl_request *r)
+{
+    if (r->line == 0)
+        return ERR_NOTFOUND; /* the sentence is there */
+    char why[400];
+
+    (void)snprintf(why, sizeof(why), "%s", err_note());
+    return err_set(ERR_NOTFOUND, "line %zu: %s (nothing was forgotten)",
+                   r->line, why);
+}
+
+static enum err find(struct sto_view *v, enum sto_kind kind, const char *id,
+                     uint64_t *key)
+{
+    struct sto_entity e;
+
+    if (id == NULL)
+        return ERR_OK;
+    ERR_TRY(sto_find_entity(v, kind, id, &e));
+    *key = e.key;
+    return ERR_OK;
+}
+
+static enum err find_all(struct sto_view *v, struct removal *m)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        enum err e = find(v, STO_USERS, m->r[i].user, &m->key[i][0]);
+
+        if (e == ERR_OK)
+            e = find(v, STO_ITEMS, m->r[i].item, &m->key[i][1]);
+        if (e != ERR_OK)
+            return e == ERR_NOTFOUND ? not_known(&m->r[i]) : e;
+    }
+    return ERR_OK;
+}
+
+static bool asked_before(const struct removal *m, size_t i)
+{
+    for (size_t k = 0; k < i; k++) {
+        if (m->r[k].what == m->r[i].what && m->key[k][0] == m->key[i][0] &&
+            m->key[k][1] == m->key[i][1])
+            return true;
+    }
+    return false;
+}
+
+/* Whether an earlier request of the batch takes this row along. */
+static bool row_is_gone(const struct removal *m, size_t i)
+{
+    for (size_t k = 0; k < m->n; k++) {
+        if ((m->r[k].what == UNL_USER && m->key[k][0] == m->key[i][0]) ||
+            (m->r[k].what == UNL_ITEM && m->key[k][1] == m->key[i][1]))
+            return true;
+    }
+    return false;
+}
+
+static enum err drop_one(const struct removal *m, size_t i, struct sto_txn *t,
+                         struct sto_removed *done)
+{
+    switch (m->r[i].what) {
+    case UNL_USER:
+        return sto_drop_user(t, m->key[i][0], done);
+    case UNL_ITEM:
+        return sto_drop_item(t, m->key[i][1], done);
+    case UNL_INTERACTION:
+        break;
+    }
+    return row_is_gone(m, i)
+               ? ERR_OK
+               : sto_drop_interaction(t, m->key[i][0], m->key[i][1], done);
+}
+
+/* Runs again from the start when the map had to grow. */
+static enum err remove_rows(void *arg, struct sto_txn *t)
+{
+    struct removal *m = arg;
+    struct sto_removed done = {0};
+    char *text;
+    enum err e = ERR_OK;
+
+    /* single rows first: later a whole person or item may take them along */
+    for (int pass = 0; pass < 2 && e == ERR_OK; pass++) {
+        for (size_t i = 0; i < m->n && e == ERR_OK; i++) {
+            if ((m->r[i].what == UNL_INTERACTION) != (pass == 0) ||
+                asked_before(m, i))
+                continue;
+            e = drop_one(m, i, t, &done);
+            /* the last row of an unlisted item took the item along */
+            if (e == ERR_NOTFOUND && m->r[i].what == UNL_ITEM && i > 0)
+                e = ERR_OK;
+            if (e == ERR_NOTFOUND)
+                e = not_known(&m->r[i]);
+        }
+    }
+    if (e != ERR_OK)
+        return e;
+    m->done = done;
+    if (json_object_set_new(
+            m->journal, "removed",
+            json_pack("{s:I, s:I, s:I, s:I}", "users", (json_int_t)done.users,
+                      "items", (json_int_t)done.items, "train",
+                      (json_int_t)done.train, "test", (json_int_t)done.test)) !=
+            0 ||
+        (text = json_dumps(m->journal, JSON_COMPACT)) == NULL)
+        return no_memory();
+    e = sto_journal_put(t, text);
+    free(text);
+    return e == ERR_OK ? sto_removals_add(t) : e;
+}
+
+static json_t *request_json(const struct unl_keys *k,
+                            const struct unl_request *r)
+{
+    static const char *const kind[] = {"user", "interaction", "item"};
+    char person[UNL_PSEUDONYM_HEX] = "", item[UNL_PSEUDONYM_HEX] = "";
+    json_t *j = json_pack("{s:s}", "kind", kind[r->what]);
+
+    if (r->user != NULL) {
+        unl_keys_pseudonym(k, "user", r->user, person);
+        (void)json_object_set_new(j, "person", json_string(person));
+    }
+    if (r->item != NULL) {
+        unl_keys_pseudonym(k, "item", r->item, item);
+        (void)json_object_set_new(j, "item", json_string(item));
+    }
+    return j;
+}
+
+/* A key to search the files for afterwards: not where an item (or a person)
+ * of the same id stays, for whom the same bytes stand. */
+static void add_search(json_t *list, struct sto_view *v, enum sto_kind other,
+                       uint64_t key)
+{
+    struct sto_entity e;
+    unsigned char bytes[8];
+    char hex[17];
+
+    if (sto_get_entity(v, other, key, &e) == ERR_OK)
+        return;
+    for (size_t i = 0; i < 8; i++)
+        bytes[i] = (unsigned char)(key >> (56 - 8 * i));
+    key_hex(bytes, sizeof(bytes), hex);
+    (void)json_array_append_new(list, json_string(hex));
+}
+
+static json_t *journal_json(const struct removal *m, struct sto_view *v,
+                            const struct unl_keys *k, bool defer)
+{
+    json_t *requests = json_array(), *search = json_array();
+
+    for (size_t i = 0; i < m->n; i++) {
+        if (asked_before(m, i))
+            continue;
+        (void)json_array_append_new(requests, request_json(k, &m->r[i]));
+        if (m->r[i].what == UNL_USER)
+            add_search(search, v, STO_ITEMS, m->key[i][0]);
+        if (m->r[i].what == UNL_ITEM)
+            add_search(search, v, STO_USERS, m->key[i][1]);
+    }
+    return json_pack("{s:o, s:o, s:I, s:b}", "requests", requests, "search",
+                     search, "requested_at", (json_int_t)time(NULL), "deferred",
+                     defer);
+}
+
+/* --- 2. repair
+ * --------------------------------------------------------------------
+ */
+
+struct names {
+    char (*name)[STO_NAME_BYTES];
+    size_t n, room;
+};
+
+static enum err add_name(void *arg, const struct sto_model *m)
+{
+    struct names *l = arg;
+
+    ERR_TRY(mem_grow(&l->name, &l->room, l->n + 1, sizeof(*l->name)));
+    memcpy(l->name[l->n++], m->name, sizeof(m->name));
+    return ERR_OK;
+}
+
+static json_t *model_json(const struct sto_model *info,
+                          const struct unl_repair *what, const char *after,
+                          double seconds, bool pending)
+{
+    char before[2 * KEY_DIGEST_BYTES + 1];
+    json_t *shards = json_array();
+
+    key_hex(info->digest, KEY_DIGEST_BYTES, before);
+    for (size_t i = 0; i < what->n; i++)
+        (void)json_array_append_new(shards, json_integer(what->shard[i]));
+    return json_pack(
+        "{s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:o, s:I, s:s, s:s, s:s, s:f, "
+        "s:b}",
+        "name", info->name, "model", info->model, "options", info->options,
+        "seed", (json_int_t)info->seed, "of_shards", (json_int_t)info->shards,
+        "partition", info->partition, "aggregate", info->aggregate, "shards",
+        shards, "retrained", (json_int_t)what->n, "exactness",
+        what->exact ? "exact" : "exact-given-partition", "digest_before",
+        before, "digest", after, "seconds", seconds, "pending", pending);
+}
+
+/* Train again what must be, and save it; `entry` says what was done. */
+static enum err repair_one(struct sto *st, struct sto_view **v,
+                           const struct rec_data *d, uint64_t removals,
+                           const char *name, json_t *entries)
+{
+    struct sto_model info = {0};
+    struct rec_model *made = NULL;
+    struct unl_repair what;
+    char hex[2 * KEY_DIGEST_BYTES + 1] = "";
+    const double start = now();
+    enum err e = sto_model_get(*v, name, &info);
+
+    if (e != ERR_OK)
+        return e == ERR_NOTFOUND ? ERR_OK : e; /* removed meanwhile */
+    e = unl_repair(&made, *v, &info, d, &what);
+    if (e == ERR_OK && what.changed) {
+        struct sto_model fresh = {.removals = removals + 1,
+                                  .trained_at = (int64_t)time(NULL),
+                                  .seconds = now() - start};
+
+        memcpy(fresh.name, info.name, sizeof(fresh.name));
+        sto_view_close(*v); /* the map may have to grow */
+        *v = NULL;
+        e = made != NULL ? unl_save(made, &what.plan, d, st, &fresh)
+                         : sto_model_remove(st, name);
+        if (e == ERR_OK && made != NULL)
+            key_hex(fresh.digest, KEY_DIGEST_BYTES, hex);
+        if (e == ERR_OK)
+            (void)json_array_append_new(
+                entries, model_json(&info, &what, hex, now() - start, false));
+        sto_model_free(&fresh);
+        if (e == ERR_OK)
+            e = sto_view_open(v, st);
+    }
+    if (e == ERR_OK)
+        unl_repair_free(&what);
+    rec_model_free(made);
+    sto_model_free(&info);
+    return e;
+}
+
+/* Which models would be (or wait to be) repaired. */
+static enum err plan_one(struct sto_view *v, const struct rec_data *d,
+                         const char *name, json_t *entries)
+{
+    struct sto_model info = {0};
+    struct unl_repair what;
+
+    ERR_TRY(sto_model_get(v, name, &info));
+    const enum err e = unl_repair(NULL, v, &info, d, &what);
+
+    if (e == ERR_OK && what.changed)
+        (void)json_array_append_new(
+            entries,
+            model_json(&info, &what, "",
+                       info.seconds * (double)what.n / (double)info.shards,
+                       true));
+    if (e == ERR_OK)
+        unl_repair_free(&what);
+    sto_model_free(&info);
+    return e;
+}
+
+/* All models against the rows as they are now. */
+static enum err repair_models(const char *dir, bool only_plan, json_t *entries)
+{
+    struct names l = {0};
+    struct rec_data d = {0};
+    struct sto_view *v = NULL;
+    uint64_t removals = 0;
+    struct sto *st;
+    enum err e = sto_open(&st, dir, STO_WRITE);
+
+    if (e != ERR_OK)
+        return e;
+    e = sto_view_open(&v, st);
+    if (e == ERR_OK)
+        e = sto_removals(v, &removals);
+    if (e == ERR_OK)
+        e = rec_data_load(&d, v);
+    if (e == ERR_OK)
+        e = sto_each_model(v, add_name, &l);
+    for (size_t i = 0; i < l.n && e == ERR_OK; i++) {
+        e = only_plan ? plan_one(v, &d, l.name[i], entries)
+                      : repair_one(st, &v, &d, removals, l.name[i], entries);
+        log_tick("repairing models", i + 1, l.n, NULL);
+    }
+    sto_view_close(v);
+    free(l.name);
+    rec_data_free(&d);
+    sto_close(st);
+    return e;
+}
+
+/* --- 3. erasure
+ * -------------------------------------------------------------------
+ */
+
+/* Keys as LMDB and as arrays write them. */
+static enum err search(struct sto *st, const json_t *keys, struct sto_scan *out)
+{
+    const size_t n = json_array_size(keys);
+    struct mem_scratch m = {0};
+    struct sto_pattern *p = mem_take(&m, 2 * n, 1, sizeof(*p));
+    unsigned char(*bytes)[2][8] = mem_take(&m, n, 1, sizeof(*bytes));
+    enum err e = m.failed ? no_memory() : ERR_OK;
+
+    for (size_t i = 0; i < n && e == ERR_OK; i++) {
+        const uint64_t key =
+            strtoull(json_string_value(json_array_get(keys, i)), NULL, 16);
+
+        for (size_t b = 0; b < 8; b++) {
+            bytes[i][0][b] = (unsigned char)(key >> (56 - 8 * b));
+            bytes[i][1][7 - b] = bytes[i][0][b];
+        }
+        p[2 * i] = (struct sto_pattern){bytes[i][0], 8};
+        p[2 * i + 1] = (struct sto_pattern){bytes[i][1], 8};
+    }
+    if (e == ERR_OK)
+        e = sto_scan_files(st, p, 2 * n, out);
+    mem_drop(&m);
+    return e;
+}
+
+static enum err no_trace(const struct sto_scan *c)
+{
+    return c->hits == 0
+               ? ERR_OK
+               : err_set(ERR_FORMAT,
+                         "a trace of what was forgotten is still in %s: no "
+                         "certificate was made; please report this as a bug "
+                         "of recd",
+                         c->where);
+}
+
+static json_t *erasure_json(const struct sto_scrubbed *s,
+                            const struct sto_scan *c, size_t patterns)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "free_pages",
+                     (json_int_t)s->free_pages, "gaps", (json_int_t)s->gaps,
+                     "tail_bytes", (json_int_t)s->tail_bytes, "old_files",
+                     (json_int_t)s->files, "searched_files",
+                     (json_int_t)c->files, "searched_bytes",
+                     (json_int_t)c->bytes, "searched_for", (json_int_t)patterns,
+                     "hits", (json_int_t)c->hits);
+}
+
+/* --- 4. certificate
+ * -----------------------------------------------------------------
+ */
+
+struct ending {
+    struct sto_view *v;
+    const struct unl_keys *keys;
+    json_t *body;
+    const char *journal; /* to put instead of clearing, or NULL */
+    uint64_t number;
+};
+
+static enum err end_work(void *arg, struct sto_txn *t)
+{
+    struct ending *e = arg;
+
+    ERR_TRY(unl_cert_issue(t, e->v, e->keys, e->body, &e->number));
+    return e->journal != NULL ? sto_journal_put(t, e->journal)
+                              : sto_journal_clear(t);
+}
+
+static json_t *cert_body(const json_t *journal, json_t *models, json_t *erasure,
+                         bool pending)
+{
+    return json_pack("{s:O, s:O, s:O, s:O, s:I, s:O, s:b, s:s}", "requests",
+                     json_object_get(journal, "requests"), "removed",
+                     json_object_get(journal, "removed"), "models", models,
+                     "erasure", erasure, "finished_at", (json_int_t)time(NULL),
+                     "requested_at", json_object_get(journal, "requested_at"),
+                     "pending", pending, "program", "recd " PACKAGE_VERSION);
+}
+
+static enum err certify(struct sto *st, const json_t *journal, json_t *models,
+                        json_t *erasure, bool pending, uint64_t *number)
+{
+    struct unl_keys keys;
+    struct ending end = {.keys = &keys};
+    json_t *later = NULL;
+    char *text = NULL;
+    enum err e = unl_keys_open(&keys, sto_dir(st));
+
+    if (e != ERR_OK)
+        return e;
+    end.body = cert_body(journal, models, erasure, pending);
+    if (pending) { /* the keys are erased now: nothing is left to search */
+        later = json_deep_copy(journal);
+        (void)json_object_set_new(later, "search", json_array());
+        (void)json_object_set_new(later, "certified", json_true());
+        text = json_dumps(later, JSON_COMPACT);
+        end.journal = text;
+    }
+    if (end.body == NULL || (pending && text == NULL))
+        e = no_memory();
+    if (e == ERR_OK)
+        e = sto_view_open(&end.v, st);
+    if (e == ERR_OK) {
+        e = sto_write(st, end_work, &end);
+        sto_view_close(end.v);
+    }
+    json_decref(end.body);
+    json_decref(later);
+    free(text);
+    unl_keys_close(&keys);
+    *number = end.number;
+    return e;
+}
+
+/* The journal had the keys too: its bytes go, and the files are searched once
+ * more.  A store opened anew has no old bytes in LMDB's buffers. */
+static enum err erase_journal(const char *dir, const json_t *keys)
+{
+    struct sto_scrubbed scrubbed;
+    struct sto_scan scan = {0};
+    struct sto *st;
+
+    ERR_TRY(sto_open(&st, dir, STO_WRITE));
+    enum err e = sto_scrub(st, &scrubbed);
+
+    if (e == ERR_OK)
+        e = search(st, keys, &scan);
+    sto_close(st);
+    return e == ERR_OK ? no_trace(&scan) : e;
+}
+
+/* --- the whole
+ * ------------------------------------------------------------------------
+ */
+
+static json_t *report_json(const json_t *journal, json_t *models,
+                           uint64_t number, bool pending, double seconds)
+{
+    json_t *removed = json_object_get(journal, "removed");
+    const json_int_t rows =
+        json_integer_value(json_object_get(removed, "train")) +
+        json_integer_value(json_object_get(removed, "test"));
+    json_t *out = json_pack("{s:O, s:I, s:O, s:O, s:b, s:I, s:f}", "users",
+                            json_object_get(removed, "users"), "interactions",
+                            rows, "items", json_object_get(removed, "items"),
+                            "models", models, "erased", true, "certificate",
+                            (json_int_t)number, "seconds", seconds);
+
+    if (pending && out != NULL)
+        (void)json_object_set_new(out, "pending", json_true());
+    return out;
+}
+
+/* Steps 2 to 4. */
+static enum err go_on(const char *dir, const json_t *journal, bool pending,
+                      double start, json_t **report)
+{
+    const json_t *keys = json_object_get(journal, "search");
+    json_t *models = json_array(), *erasure = NULL;
+    struct sto_scrubbed scrubbed = {0};
+    struct sto_scan scan = {0};
+    struct sto *st = NULL;
+    uint64_t number = 0;
+    enum err e;
+
+    do { /* rows were removed while models trained: the rows of now count */
+        (void)json_array_clear(models);
+        e = repair_models(dir, pending, models);
+    } while (e == ERR_STALE);
+    if (e == ERR_OK)
+        e = sto_open(&st, dir, STO_WRITE);
+    if (e == ERR_OK)
+        e = sto_scrub(st, &scrubbed);
+    if (e == ERR_OK && !pending)
+        e = search(st, keys, &scan);
+    if (e == ERR_OK)
+        e = no_trace(&scan);
+    if (e == ERR_OK) {
+        erasure = erasure_json(&scrubbed, &scan, 2 * json_array_size(keys));
+        e = certify(st, journal, models, erasure, pending, &number);
+    }
+    sto_close(st);
+    if (e == ERR_OK)
+        e = erase_journal(dir, pending ? NULL : keys);
+    if (e == ERR_OK) {
+        *report = report_json(journal, models, number, pending, now() - start);
+        e = *report == NULL ? no_memory() : ERR_OK;
+    }
+    json_decref(models);
+    json_decref(erasure);
+    return e;
+}
+
+static enum err read_journal(const char *dir, json_t **journal)
+{
+    struct sto_view *v;
+    char *text = NULL;
+    struct sto *st;
+
+    *journal = NULL;
+    ERR_TRY(sto_open(&st, dir, STO_READ));
+    enum err e = sto_view_open(&v, st);
+
+    if (e == ERR_OK) {
+        e = sto_journal_get(v, &text);
+        sto_view_close(v);
+    }
+    sto_close(st);
+    if (e == ERR_OK && text != NULL) {
+        *journal = json_loads(text, 0, NULL);
+        if (*journal == NULL)
+            e = err_set(ERR_FORMAT, "the store's journal is damaged");
+    }
+    free(text);
+    return e;
+}
+
+/* With the lock held. */
+static enum err finish(const char *dir, bool deferred, json_t **report)
+{
+    json_t *journal = NULL;
+    enum err e = read_journal(dir, &journal);
+
+    if (e != ERR_OK || journal == NULL)
+        return e;
+    const bool waits = json_is_true(json_object_get(journal, "deferred"));
+    const bool certified = json_object_get(journal, "certified") != NULL;
+
+    if (!waits || deferred)
+        e = go_on(dir, journal, false, now(), report);
+    else if (!certified)
+        e = go_on(dir, journal, true, now(), report);
+    json_decref(journal);
+    return e;
+}
+
+enum err unl_forget_finish(const char *dir, bool deferred, json_t **report)
+{
+    int fd;
+
+    *report = NULL;
+    ERR_TRY(lock(dir, deferred, &fd));
+    if (fd < 0)
+        return ERR_OK; /* another process is at it */
+    const enum err e = finish(dir, deferred, report);
+
+    close(fd);
+    return e;
+}
+
+/* --- what would be done
+ * ---------------------------------------------------------------
+ */
+
+static bool is_asked(const struct removal *m, uint64_t user, uint64_t item)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        const enum unl_what w = m->r[i].what;
+
+        if ((w == UNL_ITEM || m->key[i][0] == user) &&
+            (w == UNL_USER || m->key[i][1] == item))
+            return true;
+    }
+    return false;
+}
+
+static enum err dry_run(struct sto_view *v, const struct removal *m,
+                        json_t **report)
+{
+    struct rec_data d = {0}, left = {0};
+    struct names l = {0};
+    json_t *models = json_array();
+    uint64_t rows = 0;
+    enum err e = rec_data_load(&d, v);
+    uint8_t *keep = e == ERR_OK ? mem_array(d.n_rows, 1) : NULL;
+
+    if (e == ERR_OK && keep == NULL)
+        e = no_memory();
+    for (size_t u = 0; u < d.n_users && e == ERR_OK; u++) {
+        for (size_t r = d.user_ptr[u]; r < d.user_ptr[u + 1]; r++) {
+            keep[r] = !is_asked(m, d.user_key[u], d.item_key[d.item[r]]);
+            rows += !keep[r];
+        }
+    }
+    if (e == ERR_OK && rows > 0)
+        e = rec_data_subset(&left, &d, keep);
+    if (e == ERR_OK && rows > 0)
+        e = sto_each_model(v, add_name, &l);
+    for (size_t i = 0; i < l.n && e == ERR_OK; i++)
+        e = plan_one(v, &left, l.name[i], models);
+    if (e == ERR_OK)
+        *report = json_pack("{s:b, s:I, s:O}", "dry_run", true, "interactions",
+                            (json_int_t)rows, "models", models);
+    json_decref(models);
+    free(keep);
+    free(l.name);
+    rec_data_free(&d);
+    rec_data_free(&left);
+    return e;
+}
+
+/* With the lock held and no journal. */
+static enum err start(const char *dir, struct removal *m, bool dry, bool defer,
+                      json_t **report)
+{
+    const double began = now();
+    struct unl_keys keys;
+    struct sto_view *v;
+    struct sto *st;
+
+    ERR_TRY(unl_keys_open(&keys, dir));
+    enum err e = sto_open(&st, dir, STO_WRITE);
+
+    if (e != ERR_OK)
+        return e;
+    e = sto_view_open(&v, st);
+    if (e == ERR_OK) {
+        e = find_all(v, m);
+        if (e == ERR_OK && dry)
+            e = dry_run(v, m, report);
+        else if (e == ERR_OK)
+            m->journal = journal_json(m, v, &keys, defer);
+        sto_view_close(v);
+    }
+    unl_keys_close(&keys);
+    if (e == ERR_OK && !dry)
+        e = sto_write(st, remove_rows, m);
+    sto_close(st);
+    return e == ERR_OK && !dry ? go_on(dir, m->journal, defer, began, report)
+                               : e;
+}
+
+enum err unl_forget(const char *dir, const struct unl_request *r, size_t n,
+                    bool dry, bool defer, json_t **report)
+{
+    struct removal m = {.r = r, .n = n, .key = mem_array(n, sizeof(*m.key))};
+    struct sto *st;
+    int fd = -1;
+    enum err e = m.key == NULL ? no_memory() : ERR_OK;
+
+    *report = NULL;
+    if (e == ERR_OK) /* says so when there is no store */
+        e = sto_open(&st, dir, STO_READ);
+    if (e == ERR_OK) {
+        sto_close(st);
+        e = lock(dir, true, &fd);
+    }
+    if (e == ERR_OK) /* what a kill, or --defer, left behind */
+        e = finish(dir, true, report);
+    json_decref(*report);
+    *report = NULL;
+    if (e == ERR_OK)
+        e = start(dir, &m, dry, defer, report);
+    if (fd >= 0)
+        close(fd);
+    json_decref(m.journal);
+    free(m.key);
+    return e;
+}
