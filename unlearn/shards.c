@@ -507,7 +507,7 @@ static enum err repair_parts(struct rec_model **out, struct rec_model *m,
 {
     const struct unl_parts *p = m->parts;
     struct job j = {.like = like,
-                    .plan = &p->plan,
+                    .plan = &what->plan,
                     .d = d,
                     .before = p,
                     .digest = rec_model_array(m, "rows"),
