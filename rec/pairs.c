@@ -229,8 +229,14 @@ static float pull_bpr(float *s, size_t n, float own, float t, bool hard,
                       float *weight)
 {
     const struct krn_ops *ops = cpu_ops();
-    float sum = 0;
+    float sum = 0, top = -INFINITY;
 
+    for (size_t j = 0; j < n; j++)
+        top = s[j] > top ? s[j] : top;
+    if (top == -INFINITY) { /* all were met: nothing to compare with */
+        memset(s, 0, n * sizeof(*s));
+        return 0;
+    }
     for (size_t j = 0; j < n; j++) {
         weight[j] = hard ? s[j] / t : 0;
         s[j] = (s[j] - own) / t;
