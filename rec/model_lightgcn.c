@@ -1,105 +1,390 @@
 /*
- * rec/model_lightgcn.c - LightGCN: vectors smoothed over the graph of who met
- * what.
+ * rec/model_lightgcn.c - vectors of people and items, smoothed over the graph.
+ *
+ * With e the trained vectors (people and items), A the normalised adjacency
+ * matrix and L layers, final vectors are f = (e + A e + ... + A^L e) / (L + 1)
+ * and scores their inner products.  The loss is rec/contrast.h's on f, plus
+ * reg / 2 times the mean over the rows (u, i) of |e_u|^2 + |e_i|^2.
  *
  * Source: He et al., LightGCN: simplifying and powering graph convolution
- * network for recommendation, SIGIR 2020.  Differs: large batches with shared
- * negatives, and the softmax loss by default (`--loss bpr` is the paper's;
- * rec/pairs.h has both); a falling learning rate.
+ * network for recommendation, SIGIR 2020, eq. 3, 4, 6, 15.  Differs: by
+ * default large batches (the graph is walked 2 L times a batch, whatever its
+ * size) with shared negatives and a softmax over them, instead of one negative
+ * a row and bpr; cosine decay of the learning rate; the penalty is that of
+ * all rows, not of the batch's.
  *
- * People whom the model never saw get what the layers make of their history.
+ * People whom the model never saw, with history H: their e is 0, so f is
+ * |H|^-1/2 sum over i in H of fold_i, fold = d^-1/2 (e + ... + A^(L-1) e) /
+ * (L + 1).  For a person of the data the same sum, plus e_u / (L + 1), is f_u.
  */
 #include <math.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/cpu.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/par.h"
+#include "base/rng.h"
+#include "kernels/sort.h"
+#include "nn/optim.h"
+#include "rec/contrast.h"
+#include "rec/graph.h"
 #include "rec/model.h"
-#include "rec/pairs.h"
 
 struct lightgcn_opts {
     int64_t dim, layers, epochs, batch, negatives;
-    double lr, reg, start, temperature;
+    double lr, reg, temperature, init;
     const char *loss;
 };
 
 #define AT(f) offsetof(struct lightgcn_opts, f)
 static const struct opt rows[] = {
-    {"dim", 0, OPT_INT, AT(dim), "64", 1, 4096, "N",
-     "numbers in the vector of a person or item"},
-    {"layers", 0, OPT_INT, AT(layers), "3", 1, 16, "N", "steps over the graph"},
-    {"epochs", 0, OPT_INT, AT(epochs), "15", 1, 1e6, "N",
-     "passes over the rows"},
-    {"lr", 0, OPT_REAL, AT(lr), "0.02", 1e-9, 1e3, "LR",
-     "learning rate of Adam at the start; it falls to 0 on a cosine"},
-    {"reg", 0, OPT_REAL, AT(reg), "0", 0, 1e3, "L", "weight decay"},
-    {"batch", 0, OPT_INT, AT(batch), "8192", 1, 1e8, "N", "rows of a step"},
-    {"negatives", 0, OPT_INT, AT(negatives), "256", 1, 65536, "N",
-     "items that the rows of a chunk are compared with"},
-    {"loss", 0, OPT_CHOICE, AT(loss), "softmax", 0, 0, "softmax|bpr|hard",
-     "softmax over the negatives, BPR, or BPR weighted to the hard ones"},
-    {"temperature", 0, OPT_REAL, AT(temperature), "1", 1e-6, 1e6, "T",
-     "what scores are divided by in the loss"},
-    {"start", 0, OPT_REAL, AT(start), "0.1", 1e-9, 1e3, "S",
-     "deviation of the first values"},
+    {"dim", 0, OPT_INT, AT(dim), "64", 1, 4096, "N", "length of the vectors"},
+    {"layers", 0, OPT_INT, AT(layers), "3", 1, 16, "L",
+     "steps over the graph that a vector gathers from"},
+    {"epochs", 0, OPT_INT, AT(epochs), "20", 1, 1e6, "N",
+     "passes over the rows; the learning rate falls to 0 over them"},
+    {"lr", 0, OPT_REAL, AT(lr), "0.02", 1e-9, 10, "X",
+     "learning rate of Adam at the start"},
+    {"reg", 0, OPT_REAL, AT(reg), "0.02", 0, 1e6, "L", "weight of the penalty"},
+    {"batch", 0, OPT_INT, AT(batch), "0", 0, 1e8, "N",
+     "rows of a step; 0 = a hundredth of all, from 128 to 8192"},
+    {"negatives", 0, OPT_INT, AT(negatives), "256", 1, 1e6, "N",
+     "random items that the rows of a piece of 128 are set against"},
+    {"loss", 0, OPT_CHOICE, AT(loss), "softmax", 0, 0, "softmax|bpr",
+     "what is minimised"},
+    {"temperature", 0, OPT_REAL, AT(temperature), "1", 1e-3, 1e3, "T",
+     "loss softmax: scores are divided by it"},
+    {"init", 0, OPT_REAL, AT(init), "0.1", 1e-6, 100, "S",
+     "standard deviation of the vectors at the start"},
     {.name = NULL},
 };
 
-static struct rec_pairs plan(const struct lightgcn_opts *o)
+#define CHUNK 4096 /* nodes or rows of an elementwise task */
+
+struct run {
+    struct rec_model *m;
+    const struct rec_data *d;
+    const struct lightgcn_opts *o;
+    struct rec_graph graph;
+    struct rec_contrast loss;
+    size_t n, dim, batch;    /* nodes; length of a vector; rows of a step */
+    float *e;                /* [n][dim] what is trained */
+    float *m1, *m2;          /* moments */
+    float *f, *g, *tmp;      /* [n][dim] final vectors, gradients */
+    uint32_t *row, *row_tmp; /* [n_rows] the epoch's order */
+    uint64_t *draw, *draw_tmp;
+    uint64_t step, seed;   /* of Adam, from 1; of the epoch */
+    double power1, power2; /* beta1^step, beta2^step */
+    struct krn_adam adam;
+};
+
+static size_t batch_of(const struct lightgcn_opts *o, const struct rec_data *d)
 {
-    return (struct rec_pairs){
+    size_t b = (size_t)o->batch;
+
+    if (b == 0)
+        b = d->n_rows / 100 < 128    ? 128
+            : d->n_rows / 100 > 8192 ? 8192
+                                     : d->n_rows / 100;
+    return b < d->n_rows ? b : d->n_rows;
+}
+
+static struct rec_contrast_opts loss_of(const struct lightgcn_opts *o,
+                                        const struct rec_data *d)
+{
+    return (struct rec_contrast_opts){
         .dim = (size_t)o->dim,
-        .layers = (size_t)o->layers,
-        .batch = (size_t)o->batch,
+        .batch = batch_of(o, d),
         .negatives = (size_t)o->negatives,
-        .epochs = (uint64_t)o->epochs,
-        .lr = o->lr,
-        .reg = o->reg,
-        .start = o->start,
-        .temperature = o->temperature,
-        .loss = rec_pairs_loss_of(o->loss),
+        .bpr = strcmp(o->loss, "bpr") == 0,
+        .temperature = (float)o->temperature,
     };
 }
 
 static double fit_bytes(const struct rec_data *d, const void *opts)
 {
-    const struct rec_pairs p = plan(opts);
+    const struct lightgcn_opts *o = opts;
+    const struct rec_contrast_opts loss = loss_of(o, d);
+    const double n = (double)(d->n_users + d->n_items);
 
-    return rec_pairs_bytes(d, &p) +
-           4 * (double)p.dim * (double)(d->n_users + 2 * d->n_items);
+    return rec_contrast_bytes(d, &loss) + 4 * 8 * n * (double)o->dim + 24 * n +
+           (16 + 16 + 24) * (double)d->n_rows;
+}
+
+/* --- start ------------------------------------------------------------------
+ */
+
+/* Vectors are named by the side and the key. */
+static void start_task(void *arg, size_t task, size_t thread)
+{
+    const struct run *r = arg;
+    const size_t last = (task + 1) * CHUNK < r->n ? (task + 1) * CHUNK : r->n;
+
+    (void)thread;
+    for (size_t a = task * CHUNK; a < last; a++) {
+        const bool person = a < r->d->n_users;
+        const uint64_t key =
+            person ? r->d->user_key[a] : r->d->item_key[a - r->d->n_users];
+        const uint64_t seed =
+            rng_derive(rng_derive(r->m->seed, RNG_INIT, person), RNG_INIT, key);
+
+        for (size_t j = 0; j < r->dim; j++)
+            r->e[a * r->dim + j] =
+                (float)(r->o->init * rng_normal(seed, RNG_INIT, j));
+    }
+}
+
+static size_t chunks(size_t n)
+{
+    return (n + CHUNK - 1) / CHUNK;
+}
+
+static enum err take(struct run *r, struct mem_scratch *s)
+{
+    const size_t rows_n = r->d->n_rows;
+    float **const block[] = {&r->e, &r->m1, &r->m2, &r->f, &r->g, &r->tmp};
+
+    for (size_t b = 0; b < sizeof(block) / sizeof(block[0]); b++)
+        *block[b] = mem_take(s, r->n, r->dim, sizeof(float));
+    r->row = mem_take(s, rows_n, 1, sizeof(*r->row));
+    r->row_tmp = mem_take(s, rows_n, 1, sizeof(*r->row_tmp));
+    r->draw = mem_take(s, rows_n, 1, sizeof(*r->draw));
+    r->draw_tmp = mem_take(s, rows_n, 1, sizeof(*r->draw_tmp));
+    if (s->failed)
+        return err_set(ERR_NOMEM, "no memory for lightgcn: lower --dim");
+    return ERR_OK;
+}
+
+/* --- one epoch --------------------------------------------------------------
+ */
+
+static void draw_task(void *arg, size_t task, size_t thread)
+{
+    const struct run *r = arg;
+    const struct rec_data *d = r->d;
+    const size_t last =
+        (task + 1) * CHUNK < d->n_rows ? (task + 1) * CHUNK : d->n_rows;
+
+    (void)thread;
+    for (size_t k = task * CHUNK; k < last; k++) {
+        const struct krn_u32x4 x =
+            rng_pair(r->seed, RNG_SHUFFLE, d->user_key[r->loss.row_user[k]],
+                     d->item_key[d->item[k]]);
+
+        r->row[k] = (uint32_t)k;
+        r->draw[k] = (uint64_t)x.v[1] << 32 | x.v[0];
+    }
+}
+
+/* An order of the rows in which each stands by its own draw. */
+static void shuffle(struct run *r, uint64_t epoch)
+{
+    r->seed = rng_derive(r->m->seed, RNG_SHUFFLE, epoch);
+    par_for(chunks(r->d->n_rows), draw_task, r);
+    krn_sort_u64(r->draw, r->row, r->draw_tmp, r->row_tmp, r->d->n_rows);
+}
+
+static void move_task(void *arg, size_t task, size_t thread)
+{
+    const struct run *r = arg;
+    const size_t first = task * CHUNK, dim = r->dim;
+    const size_t n = r->n - first < CHUNK ? r->n - first : CHUNK;
+    float *g = r->f + first * dim; /* the gradient by e */
+
+    (void)thread;
+    for (size_t a = 0; a < n && r->o->reg > 0; a++) {
+        const size_t *ptr = r->graph.ptr + first + a;
+        const double share = (double)(ptr[1] - ptr[0]) / (double)r->d->n_rows;
+
+        cpu_ops()->axpy_f32(g + a * dim, (float)(r->o->reg * share),
+                            r->e + (first + a) * dim, dim);
+    }
+    cpu_ops()->adam_f32(r->e + first * dim, r->m1 + first * dim,
+                        r->m2 + first * dim, g, n * dim, &r->adam);
+}
+
+/* Adam with its two corrections in the learning rate and in eps. */
+static void set_rate(struct run *r, uint64_t steps)
+{
+    const struct nn_optim_opt rate = {
+        .lr = r->o->lr, .rate = NN_RATE_COSINE, .period = steps};
+
+    r->power1 *= (double).9f;
+    r->power2 *= (double).999f;
+    const double fix = sqrt(1 - r->power2);
+
+    r->adam = (struct krn_adam){
+        .lr = (float)(nn_optim_lr(&rate, r->step) * fix / (1 - r->power1)),
+        .beta1 = .9f,
+        .beta2 = .999f,
+        .eps = (float)(1e-8 * fix)};
+    r->step++;
+}
+
+static double train_batch(struct run *r, size_t first, size_t n)
+{
+    const size_t layers = (size_t)r->o->layers;
+    const float mean = 1 / (float)(layers + 1);
+    double loss;
+
+    krn_sort_u32(r->row + first, NULL, r->row_tmp, NULL, n);
+    rec_graph_sum(&r->graph, layers, mean, r->dim, r->e, r->f, r->tmp);
+    loss =
+        rec_contrast_step(&r->loss, r->row + first, n,
+                          rng_derive(r->seed, RNG_NEGATIVE, first), r->f, r->g);
+    rec_graph_sum(&r->graph, layers, mean, r->dim, r->g, r->f, r->tmp);
+    par_for(chunks(r->n), move_task, r);
+    return loss;
+}
+
+static enum err train_epoch(struct run *r, uint64_t epoch)
+{
+    const size_t n = r->d->n_rows;
+    const uint64_t each = (n + r->batch - 1) / r->batch;
+    const uint64_t all = each * (uint64_t)r->o->epochs;
+    char note[32] = "";
+
+    shuffle(r, epoch);
+    for (size_t first = 0; first < n; first += r->batch) {
+        const size_t left = n - first;
+
+        if (log_stopping())
+            return err_set(ERR_STOPPED, "training was interrupted");
+        set_rate(r, all);
+        const double loss =
+            train_batch(r, first, left < r->batch ? left : r->batch);
+
+        (void)snprintf(note, sizeof(note), "loss %.4f", loss);
+        log_tick("lightgcn", r->step, all, note);
+    }
+    return ERR_OK;
+}
+
+/* --- what is kept -----------------------------------------------------------
+ */
+
+static void keep_task(void *arg, size_t i, size_t thread)
+{
+    const struct run *r = arg;
+    const size_t *ptr = r->graph.ptr + r->d->n_users + i;
+    const float degree = ptr[1] > ptr[0] ? (float)(ptr[1] - ptr[0]) : 1;
+    float *fold = (float *)rec_model_array(r->m, "fold") + i * r->dim;
+
+    (void)thread;
+    memcpy(fold, r->g + (r->d->n_users + i) * r->dim, r->dim * sizeof(*fold));
+    cpu_ops()->scale_f32(fold, 1 / sqrtf(degree), r->dim);
+}
+
+/* The model's arrays from e. */
+static void keep(struct run *r)
+{
+    const size_t layers = (size_t)r->o->layers;
+    const size_t people = r->d->n_users * r->dim;
+    const float mean = 1 / (float)(layers + 1);
+
+    rec_graph_sum(&r->graph, layers, mean, r->dim, r->e, r->f, r->tmp);
+    memcpy(rec_model_array(r->m, "user"), r->f, people * sizeof(float));
+    memcpy(rec_model_array(r->m, "item"), r->f + people,
+           r->d->n_items * r->dim * sizeof(float));
+    rec_graph_sum(&r->graph, layers - 1, mean, r->dim, r->e, r->g, r->tmp);
+    par_for(r->d->n_items, keep_task, r);
+}
+
+static enum err train(struct run *r, const struct rec_watch *watch)
+{
+    const uint64_t epochs = (uint64_t)r->o->epochs;
+    bool stop = false;
+
+    r->power1 = r->power2 = 1;
+    par_for(chunks(r->n), start_task, r);
+    for (uint64_t epoch = 1; epoch <= epochs && !stop; epoch++) {
+        ERR_TRY(train_epoch(r, epoch));
+        r->m->epochs = epoch;
+        if (watch == NULL)
+            continue;
+        keep(r);
+        ERR_TRY(watch->epoch(watch->arg, r->m, epoch, &stop));
+    }
+    if (watch == NULL)
+        keep(r);
+    return ERR_OK;
+}
+
+static enum err prepare_and_train(struct run *r, const struct rec_watch *watch)
+{
+    const struct rec_contrast_opts loss = loss_of(r->o, r->d);
+
+    ERR_TRY(rec_graph_build(&r->graph, r->d));
+    ERR_TRY(rec_contrast_init(&r->loss, r->d, &loss));
+    return train(r, watch);
 }
 
 static enum err fit(struct rec_model *m, const struct rec_data *d,
                     const struct rec_watch *watch)
 {
-    const struct rec_pairs p = plan(m->opts);
-    const struct rec_array_spec spec[] = {{"users", STO_F32, d->n_users, p.dim},
-                                          {"items", STO_F32, d->n_items, p.dim},
-                                          {"fold", STO_F32, d->n_items, p.dim}};
+    const struct lightgcn_opts *o = m->opts;
+    const size_t dim = (size_t)o->dim;
+    const struct rec_array_spec spec[] = {
+        {"user", STO_F32, d->n_users, dim},
+        {"item", STO_F32, d->n_items, dim},
+        {"fold", STO_F32, d->n_items, dim},
+    };
+    struct mem_scratch s = {0};
+    struct run r = {.m = m,
+                    .d = d,
+                    .o = o,
+                    .n = d->n_users + d->n_items,
+                    .dim = dim,
+                    .batch = batch_of(o, d)};
+    enum err e;
 
+    if (d->n_rows >= UINT32_MAX)
+        return err_set(ERR_ARG, "lightgcn learns from at most 4,294,967,294 "
+                                "rows: shard the data");
     ERR_TRY(rec_model_alloc(m, d, spec, 3));
-    return rec_pairs_fit(m, d, &p, watch);
+    e = take(&r, &s);
+    if (e == ERR_OK)
+        e = prepare_and_train(&r, watch);
+    rec_contrast_free(&r.loss);
+    rec_graph_free(&r.graph);
+    mem_drop(&s);
+    return e;
+}
+
+/* --- scoring ----------------------------------------------------------------
+ */
+
+static void fold_in(const struct rec_model *m, const struct rec_query *q,
+                    size_t p, size_t dim, float *vec)
+{
+    const size_t n = q->ptr[p + 1] - q->ptr[p];
+
+    cpu_ops()->spmm_f32(&(struct krn_spmm){.last = 1,
+                                           .d = dim,
+                                           .ptr = q->ptr + p,
+                                           .idx = q->item,
+                                           .x = rec_model_array(m, "fold"),
+                                           .ldx = dim,
+                                           .y = vec,
+                                           .ldy = dim});
+    if (n > 0)
+        cpu_ops()->scale_f32(vec, 1 / sqrtf((float)n), dim);
 }
 
 static enum err embed(const struct rec_model *m, const struct rec_query *q,
                       float *vec)
 {
-    const size_t d = (size_t)((const struct lightgcn_opts *)m->opts)->dim;
-    const float *users = rec_model_array(m, "users");
-    const float *fold = rec_model_array(m, "fold");
+    const size_t dim = (size_t)((const struct lightgcn_opts *)m->opts)->dim;
+    const float *user = rec_model_array(m, "user");
 
-    for (size_t i = 0; i < q->n; i++) {
-        float *v = vec + i * d;
-        const size_t n = q->ptr[i + 1] - q->ptr[i];
-
-        if (q->user[i] != REC_NOBODY) {
-            memcpy(v, users + q->user[i] * d, d * sizeof(*v));
-            continue;
-        }
-        memset(v, 0, d * sizeof(*v));
-        for (size_t r = q->ptr[i]; r < q->ptr[i + 1]; r++) {
-            for (size_t k = 0; k < d; k++)
-                v[k] += fold[q->item[r] * d + k] / sqrtf((float)n);
-        }
+    for (size_t p = 0; p < q->n; p++) {
+        if (q->user[p] == REC_NOBODY)
+            fold_in(m, q, p, dim, vec + p * dim);
+        else
+            memcpy(vec + p * dim, user + q->user[p] * dim, dim * sizeof(*vec));
     }
     return ERR_OK;
 }
@@ -107,16 +392,16 @@ static enum err embed(const struct rec_model *m, const struct rec_query *q,
 static const float *item_vectors(const struct rec_model *m, size_t *d)
 {
     *d = (size_t)((const struct lightgcn_opts *)m->opts)->dim;
-    return rec_model_array(m, "items");
+    return rec_model_array(m, "item");
 }
 
 static bool valid(const struct rec_model *m)
 {
-    const size_t d = (size_t)((const struct lightgcn_opts *)m->opts)->dim;
+    const size_t dim = (size_t)((const struct lightgcn_opts *)m->opts)->dim;
 
-    return rec_model_has(m, "users", STO_F32, m->n_users, d) &&
-           rec_model_has(m, "items", STO_F32, m->n_items, d) &&
-           rec_model_has(m, "fold", STO_F32, m->n_items, d);
+    return rec_model_has(m, "user", STO_F32, m->n_users, dim) &&
+           rec_model_has(m, "item", STO_F32, m->n_items, dim) &&
+           rec_model_has(m, "fold", STO_F32, m->n_items, dim);
 }
 
 extern const struct rec_model_ops rec_model_lightgcn;
