@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/key.h"
 #include "src/ui.h"
@@ -83,20 +84,28 @@ static enum err show(struct sto_view *view, uint64_t n, bool as_json)
     return ERR_OK;
 }
 
+/* Onto stdout, or to the named file: whole, or (on an error) not there. */
 static enum err export(struct sto_view *view, uint64_t n) {
-    char *text = NULL;
-    FILE *f = v.output != NULL ? fopen(v.output, "w") : stdout;
-    enum err e;
+    char *text = NULL; enum err e = unl_cert_export(view, n, &text);
 
-    if (f == NULL) return err_set(ERR_IO, "cannot write %s: %s", v.output,
-                                  strerror(errno));
-    e = unl_cert_export(view, n, &text);
-    if (e == ERR_OK && (fputs(text, f) < 0 || fputc('\n', f) < 0))
-        e = err_set(ERR_IO, "cannot write the certificate");
-    free(text);
-    if (f != stdout && fclose(f) != 0 && e == ERR_OK)
-        e = err_set(ERR_IO, "cannot write %s to its end", v.output);
-    return e;
+    if (e != ERR_OK) return e;
+    FILE *f = v.output != NULL ? fopen(v.output, "w") : stdout;
+
+    if (f == NULL){
+        e = err_set(ERR_IO, "cannot write %s: %s", v.output, strerror(errno));}
+else
+{
+    const bool put = fputs(text, f) >= 0 && fflush(f) == 0;
+    const bool shut = f == stdout || fclose(f) == 0;
+
+    if (!put || !shut)
+        e = err_set(ERR_IO, "cannot write %s: %s",
+                    v.output != NULL ? v.output : "to stdout", strerror(errno));
+    if (e != ERR_OK && f != stdout)
+        (void)unlink(v.output);
+}
+free(text);
+return e;
 }
 
 static enum err show_key(const struct cmd_common *c)
@@ -114,10 +123,19 @@ static enum err show_key(const struct cmd_common *c)
     return ERR_OK;
 }
 
+/* A certificate's number; 0 when the word is none. */
+static uint64_t number_of(const char *word)
+{
+    char *end;
+    const uint64_t n = strtoull(word, &end, 10);
+
+    return *end == '\0' && word[0] >= '1' && word[0] <= '9' ? n : 0;
+}
+
 static enum err dispatch(const struct cmd_common *c, struct sto_view *view,
                          int n_words, char **word)
 {
-    const uint64_t n = n_words == 2 ? strtoull(word[1], NULL, 10) : 0;
+    const uint64_t n = n_words == 2 ? number_of(word[1]) : 0;
 
     if (n_words == 1 && strcmp(word[0], "list") == 0)
         return list(view, c->json);
@@ -127,7 +145,8 @@ static enum err dispatch(const struct cmd_common *c, struct sto_view *view,
         return show(view, n, c->json);
     if (n > 0 && strcmp(word[0], "export") == 0)
         return export(view, n);
-    return err_set(ERR_ARG, "say which: list, show N, export N, or key");
+    return err_set(ERR_ARG, "say which: list, show N, export N (numbers start "
+                            "at 1), or key");
 }
 
 static int run(const struct cmd_common *c, int n_words, char **word)

@@ -66,9 +66,6 @@ static int run(const struct cmd_common *c, int n_words, char **word)
 
     if (n_words != 1)
         return cmd_ui_exit(err_set(ERR_ARG, "say which file to verify"));
-    if (v.key != NULL && strlen(v.key) != UNL_KEY_HEX - 1)
-        return cmd_ui_exit(err_set(ERR_ARG, "--key takes 64 hexadecimal "
-                                            "digits"));
     e = read_file(word[0], &text, &n);
     if (e == ERR_OK)
         e = unl_cert_verify(text, n, v.key, &r);

@@ -12,6 +12,7 @@
 #define UNL_CERT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,7 +23,12 @@
 #define UNL_KEY_HEX 65       /* public key in hexadecimal, with its NUL */
 #define UNL_PSEUDONYM_HEX 33 /* 128 bits */
 
-/* Keys of a store; made and synced when they are not there. */
+/*
+ * Keys of a store; made (mode 0600) and synced when neither is there.
+ * Errors: ERR_IO; ERR_FORMAT when a file has not its length; ERR_NOTFOUND when
+ * pseudonym.key is there and signing.key is not (a new one would break the
+ * chain).  Two processes at once get the same keys.
+ */
 struct unl_keys {
     unsigned char public_key[32], secret_key[64], pseudonym[32];
 };
@@ -37,31 +43,40 @@ void unl_keys_pseudonym(const struct unl_keys *k, const char *kind,
 
 /*
  * Complete `body` (number, hash of the one before, key), sign it and store it
- * inside t.  body: an object with whatever the certificate says; borrowed and
- * extended.  *number is that of the new certificate.
+ * inside t.  body: an object with what the certificate says, in the fields of
+ * docs/certificate.md; borrowed and extended.  *number is that of the new
+ * certificate.  v: opened under the lock that lets one forget request work at
+ * a time, so that it shows the last certificate.  May run again (ERR_AGAIN).
+ * Errors: ERR_FORMAT when a field is missing, unknown or of another type, or
+ * when the last certificate was signed with another key; those of the store.
  */
 ERR_CHECK
 enum err unl_cert_issue(struct sto_txn *t, struct sto_view *v,
                         const struct unl_keys *k, json_t *body,
                         uint64_t *number);
 
-/* Certificates 1..number as one file: an object with the key and the chain. */
+/* Certificates 1..number as one file: what unl_cert_verify() takes, with the
+ * newline at its end; free(*text).  ERR_NOTFOUND. */
 ERR_CHECK
 enum err unl_cert_export(struct sto_view *v, uint64_t number, char **text);
 
 /* What a check found. */
 struct unl_verdict {
     bool good;
-    char reason[200]; /* in words; "" when good */
-    uint64_t number;  /* of the last certificate */
-    char key[UNL_KEY_HEX];
+    char reason[200];      /* in words; "" when good */
+    uint64_t number;       /* of the last certificate that is good */
+    char key[UNL_KEY_HEX]; /* that signed; "" when none was reached */
 };
 
 /*
- * Check an exported file by itself: canonical text, signatures, numbers, hashes
- * of the chain.  key: hexadecimal public key that it must carry, or NULL: the
- * one in the file is taken.  Never trusts a size.  ERR_NOMEM alone is an
- * error: a damaged file is a verdict.
+ * Check an exported file by itself, with no store: the bytes are those that
+ * recd writes, every field is one that this recd knows, signatures, numbers
+ * from 1, and that each holds the hash of the one before.
+ * key: 64 hexadecimal digits of the public key that must have signed, or
+ * NULL: the one in the file is taken (which proves that the file is whole, not
+ * who wrote it).  Never trusts a size; nothing about the file is an error: a
+ * damaged one is a verdict.
+ * Errors: ERR_NOMEM; ERR_ARG when key is not 64 hexadecimal digits.
  */
 ERR_CHECK
 enum err unl_cert_verify(const char *text, size_t bytes, const char *key,
