@@ -85,27 +85,30 @@ static enum err show(struct sto_view *view, uint64_t n, bool as_json)
 }
 
 /* Onto stdout, or to the named file: whole, or (on an error) not there. */
-static enum err export(struct sto_view *view, uint64_t n) {
-    char *text = NULL; enum err e = unl_cert_export(view, n, &text);
+static enum err write_chain(struct sto_view *view, uint64_t n)
+{
+    char *text = NULL;
+    enum err e = unl_cert_export(view, n, &text);
 
-    if (e != ERR_OK) return e;
+    if (e != ERR_OK)
+        return e;
     FILE *f = v.output != NULL ? fopen(v.output, "w") : stdout;
 
-    if (f == NULL){
-        e = err_set(ERR_IO, "cannot write %s: %s", v.output, strerror(errno));}
-else
-{
-    const bool put = fputs(text, f) >= 0 && fflush(f) == 0;
-    const bool shut = f == stdout || fclose(f) == 0;
+    if (f == NULL) {
+        e = err_set(ERR_IO, "cannot write %s: %s", v.output, strerror(errno));
+    } else {
+        const bool put = fputs(text, f) >= 0 && fflush(f) == 0;
+        const bool shut = f == stdout || fclose(f) == 0;
 
-    if (!put || !shut)
-        e = err_set(ERR_IO, "cannot write %s: %s",
-                    v.output != NULL ? v.output : "to stdout", strerror(errno));
-    if (e != ERR_OK && f != stdout)
-        (void)unlink(v.output);
-}
-free(text);
-return e;
+        if (!put || !shut)
+            e = err_set(ERR_IO, "cannot write %s: %s",
+                        v.output != NULL ? v.output : "to stdout",
+                        strerror(errno));
+        if (e != ERR_OK && f != stdout)
+            (void)unlink(v.output);
+    }
+    free(text);
+    return e;
 }
 
 static enum err show_key(const struct cmd_common *c)
@@ -144,7 +147,7 @@ static enum err dispatch(const struct cmd_common *c, struct sto_view *view,
     if (n > 0 && strcmp(word[0], "show") == 0)
         return show(view, n, c->json);
     if (n > 0 && strcmp(word[0], "export") == 0)
-        return export(view, n);
+        return write_chain(view, n);
     return err_set(ERR_ARG, "say which: list, show N, export N (numbers start "
                             "at 1), or key");
 }

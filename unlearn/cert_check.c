@@ -270,22 +270,18 @@ static enum err say(struct unl_verdict *v, const char *reason, uint64_t number)
 }
 
 /*
- * *out is NULL when the text is not JSON.  A string that jansson finds no room
- * for is an "invalid token" to it, so a text is called wrong only when it is
- * found wrong twice; without memory the second look ends at its first step,
- * whose error has no code.
+ * *out is NULL when the text is not JSON.  jansson (2.14) loses bytes of a
+ * string for which it finds no room, so room is looked for before.  A failure
+ * without a code is one of its allocations.
  */
 static enum err load(const char *text, size_t n, json_t **out)
 {
     json_error_t why = {0};
 
-    for (int look = 0; look < 2; look++) {
-        *out = json_loadb(text, n, JSON_REJECT_DUPLICATES, &why);
-        if (*out != NULL)
-            return ERR_OK;
-    }
-    return json_error_code(&why) == json_error_out_of_memory ||
-                   json_error_code(&why) == json_error_unknown
+    ERR_TRY(mem_budget(32.0 * (double)n, "checking a certificate"));
+    *out = json_loadb(text, n, JSON_REJECT_DUPLICATES, &why);
+    return *out == NULL && (json_error_code(&why) == json_error_unknown ||
+                            json_error_code(&why) == json_error_out_of_memory)
                ? no_memory()
                : ERR_OK;
 }
@@ -307,7 +303,7 @@ static enum err check_signature(json_t *c, const char *text, uint64_t n,
                                 struct unl_verdict *v, bool *good)
 {
     char signature[SIGNATURE_HEX + 1];
-    char *plain = json_dumps(c, UNL_CERT_CANONICAL);
+    char *plain = unl_cert_text(c, UNL_CERT_CANONICAL);
     const bool same = plain != NULL && strcmp(plain, text) == 0;
 
     if (plain == NULL)
@@ -318,7 +314,7 @@ static enum err check_signature(json_t *c, const char *text, uint64_t n,
     (void)snprintf(signature, sizeof(signature), "%s",
                    json_string_value(json_object_get(c, "signature")));
     (void)json_object_del(c, "signature");
-    plain = json_dumps(c, UNL_CERT_CANONICAL);
+    plain = unl_cert_text(c, UNL_CERT_CANONICAL);
     if (plain == NULL)
         return no_memory();
     *good = signed_by(plain, signature, v->key);

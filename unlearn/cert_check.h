@@ -24,6 +24,9 @@ bool unl_cert_fields(const json_t *c, char *why, size_t room);
 /* BLAKE2b-256 of the whole text, in hexadecimal. */
 void unl_cert_hash(const char *text, char hex[UNL_KEY_HEX]);
 
+/* j as text (with room for one more byte); free() it; NULL: no memory. */
+char *unl_cert_text(const json_t *j, size_t flags);
+
 /* The file that holds these texts; free() it; NULL: no memory. */
 char *unl_cert_file(json_t *chain);
 
