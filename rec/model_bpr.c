@@ -30,11 +30,11 @@ struct bpr_opts {
 static const struct opt rows[] = {
     {"dim", 0, OPT_INT, AT(dim), "64", 1, 4096, "N",
      "numbers in the vector of a person or item"},
-    {"epochs", 0, OPT_INT, AT(epochs), "20", 1, 1e6, "N",
+    {"epochs", 0, OPT_INT, AT(epochs), "10", 1, 1e6, "N",
      "passes over the rows"},
     {"lr", 0, OPT_REAL, AT(lr), "0.01", 1e-9, 1e3, "LR",
      "learning rate of Adam at the start; it falls to 0 on a cosine"},
-    {"reg", 0, OPT_REAL, AT(reg), "0.02", 0, 1e3, "L", "weight decay"},
+    {"reg", 0, OPT_REAL, AT(reg), "0.5", 0, 1e3, "L", "weight decay"},
     {"batch", 0, OPT_INT, AT(batch), "8192", 1, 1e8, "N", "rows of a step"},
     {"negatives", 0, OPT_INT, AT(negatives), "256", 1, 65536, "N",
      "items that the rows of a chunk are compared with"},
