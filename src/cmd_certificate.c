@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/key.h"
@@ -97,6 +98,9 @@ static enum err write_chain(struct sto_view *view, uint64_t n)
     if (f == NULL) {
         e = err_set(ERR_IO, "cannot write %s: %s", v.output, strerror(errno));
     } else {
+        struct stat what = {0};
+
+        (void)fstat(fileno(f), &what);
         const bool put = fputs(text, f) >= 0 && fflush(f) == 0;
         const bool shut = f == stdout || fclose(f) == 0;
 
@@ -104,8 +108,8 @@ static enum err write_chain(struct sto_view *view, uint64_t n)
             e = err_set(ERR_IO, "cannot write %s: %s",
                         v.output != NULL ? v.output : "to stdout",
                         strerror(errno));
-        if (e != ERR_OK && f != stdout)
-            (void)unlink(v.output);
+        if (e != ERR_OK && f != stdout && S_ISREG(what.st_mode))
+            (void)unlink(v.output); /* but never a device */
     }
     free(text);
     return e;
