@@ -123,5 +123,6 @@ const struct cmd cmd_import = {
     .help = "read interactions, a catalogue or people's attributes",
     .opts = rows,
     .values = &v,
+    .writes = true,
     .run = run,
 };

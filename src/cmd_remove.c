@@ -30,5 +30,6 @@ const struct cmd cmd_remove = {
     .name = "remove",
     .words = "NAME",
     .help = "delete a model",
+    .writes = true,
     .run = run,
 };

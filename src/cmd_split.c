@@ -53,5 +53,6 @@ const struct cmd cmd_split = {
     .help = "move rows from train to test, per person",
     .opts = rows,
     .values = &v,
+    .writes = true,
     .run = run,
 };

@@ -154,5 +154,6 @@ const struct cmd cmd_train = {
     .opts = rows,
     .values = &v,
     .more = more,
+    .writes = true,
     .run = run,
 };

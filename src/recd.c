@@ -3,9 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/par.h"
 #include "src/cmd.h"
 #include "src/ui.h"
+#include "unlearn/forget.h"
 
 #define X(name) extern const struct cmd cmd_##name;
 #include "src/cmds.def"
@@ -169,6 +171,32 @@ static int finish(const char *name, int status)
                                                        : status;
 }
 
+/* A forget that was killed half way is finished before anything else is
+ * written. */
+static enum err settle(const struct cmd_common *c)
+{
+    json_t *report = NULL;
+    const enum err e = unl_forget_finish(cmd_ui_store_dir(c), false, &report);
+
+    if (report != NULL)
+        log_info("finished a forget request that was interrupted");
+    json_decref(report);
+    return e == ERR_NOTFOUND ? ERR_OK : e;
+}
+
+/* `help COMMAND ...` is `COMMAND --help ...`. */
+static void turn_help(int at, int argc, char **argv)
+{
+    static char help[] = "--help";
+    const struct cmd *c;
+
+    if (at + 1 < argc && strcmp(argv[at], "help") == 0 &&
+        cmd_find(argv[at + 1], &c) == ERR_OK) {
+        argv[at] = argv[at + 1];
+        argv[at + 1] = help;
+    }
+}
+
 static int run(const struct cmd *c, int argc, char **argv)
 {
     static const struct opt none[] = {
@@ -197,6 +225,8 @@ static int run(const struct cmd *c, int argc, char **argv)
     }
     cmd_ui_start(&common);
     par_set_threads((size_t)common.threads);
+    if (c->writes && settle(&common) != ERR_OK)
+        return fail(c->name, CMD_FAILED);
     return finish(c->name, c->run(&common, n_words, argv));
 }
 
@@ -217,6 +247,7 @@ int main(int argc, char **argv)
         print_commands();
         return asked ? CMD_DONE : CMD_USAGE;
     }
+    turn_help(at, argc, argv);
     if (cmd_find(argv[at], &c) != ERR_OK)
         return fail("", CMD_USAGE);
     memmove(argv + at, argv + at + 1, (size_t)(argc - at) * sizeof(*argv));

@@ -611,9 +611,14 @@ static enum err finish(const char *dir, bool deferred, json_t **report)
 
 enum err unl_forget_finish(const char *dir, bool deferred, json_t **report)
 {
+    json_t *journal = NULL;
     int fd;
 
     *report = NULL;
+    ERR_TRY(read_journal(dir, &journal));
+    json_decref(journal);
+    if (journal == NULL) /* nothing to be locked out of */
+        return ERR_OK;
     ERR_TRY(lock(dir, deferred, &fd));
     if (fd < 0)
         return ERR_OK; /* another process is at it */
