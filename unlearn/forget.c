@@ -336,8 +336,98 @@ static enum err plan_one(struct sto_view *v, const struct rec_data *d,
     return e;
 }
 
-/* All models against the rows as they are now. */
-static enum err repair_models(const char *dir, bool only_plan, json_t *entries)
+static json_t *entry_of(const json_t *entries, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(entries); i++) {
+        json_t *one = json_array_get(entries, i);
+        const char *is = json_string_value(json_object_get(one, "name"));
+
+        if (is != NULL && strcmp(is, name) == 0)
+            return one;
+    }
+    return NULL;
+}
+
+static enum err put_journal(void *arg, struct sto_txn *t)
+{
+    return sto_journal_put(t, arg);
+}
+
+/*
+ * Note in the journal which models are to be repaired, before the first is:
+ * one that was repaired before a kill is found in order afterwards, and
+ * belongs in the certificate all the same.
+ */
+static enum err note_plan(struct sto *st, struct sto_view **v,
+                          const struct rec_data *d, const struct names *l,
+                          json_t *journal)
+{
+    json_t *planned = json_array();
+    char *text = NULL;
+    enum err e = planned == NULL ? no_memory() : ERR_OK;
+
+    for (size_t i = 0; i < l->n && e == ERR_OK; i++)
+        e = plan_one(*v, d, l->name[i], planned);
+    if (e == ERR_OK && json_array_size(planned) > 0) {
+        (void)json_object_set(journal, "planned", planned);
+        text = json_dumps(journal, JSON_COMPACT);
+        sto_view_close(*v); /* the map may have to grow */
+        *v = NULL;
+        e = text == NULL ? no_memory() : sto_write(st, put_journal, text);
+        if (e == ERR_OK)
+            e = sto_view_open(v, st);
+    }
+    json_decref(planned);
+    free(text);
+    return e;
+}
+
+/* One planned model that this run did not have to touch: as it is now. */
+static enum err add_repaired(struct sto_view *v, const char *name,
+                             const json_t *plan, json_t *entries)
+{
+    char hex[2 * KEY_DIGEST_BYTES + 1] = "";
+    struct sto_model info = {0};
+    json_t *one = json_deep_copy(plan);
+    const enum err e = sto_model_get(v, name, &info);
+
+    if (e == ERR_OK)
+        key_hex(info.digest, KEY_DIGEST_BYTES, hex);
+    if (one == NULL ||
+        json_object_set_new(one, "digest", json_string(hex)) != 0 ||
+        json_object_set_new(one, "seconds", json_real(info.seconds)) != 0 ||
+        json_object_set_new(one, "pending", json_false()) != 0 ||
+        json_array_append(entries, one) != 0) {
+        json_decref(one);
+        sto_model_free(&info);
+        return no_memory();
+    }
+    json_decref(one);
+    sto_model_free(&info);
+    return e == ERR_NOTFOUND ? ERR_OK : e; /* no row was left to train on */
+}
+
+/* Complete the entries of this run by those of runs that did not end. */
+static enum err add_earlier(struct sto_view *v, const json_t *planned,
+                            json_t *entries)
+{
+    for (size_t i = 0; i < json_array_size(planned); i++) {
+        const json_t *plan = json_array_get(planned, i);
+        const char *name = json_string_value(json_object_get(plan, "name"));
+        json_t *done = name != NULL ? entry_of(entries, name) : NULL;
+
+        if (done != NULL)
+            (void)json_object_set(done, "digest_before",
+                                  json_object_get(plan, "digest_before"));
+        else if (name != NULL)
+            ERR_TRY(add_repaired(v, name, plan, entries));
+    }
+    return ERR_OK;
+}
+
+/* All models against the rows as they are now.  journal: NULL to find out
+ * only what would be done. */
+static enum err repair_models(const char *dir, json_t *journal, json_t *entries)
 {
     struct names l = {0};
     struct rec_data d = {0};
@@ -355,11 +445,17 @@ static enum err repair_models(const char *dir, bool only_plan, json_t *entries)
         e = rec_data_load(&d, v);
     if (e == ERR_OK)
         e = sto_each_model(v, add_name, &l);
+    if (e == ERR_OK && journal != NULL &&
+        json_object_get(journal, "planned") == NULL)
+        e = note_plan(st, &v, &d, &l, journal);
     for (size_t i = 0; i < l.n && e == ERR_OK; i++) {
-        e = only_plan ? plan_one(v, &d, l.name[i], entries)
-                      : repair_one(st, &v, &d, removals, l.name[i], entries);
+        e = journal == NULL
+                ? plan_one(v, &d, l.name[i], entries)
+                : repair_one(st, &v, &d, removals, l.name[i], entries);
         log_tick("repairing models", i + 1, l.n, NULL);
     }
+    if (e == ERR_OK && journal != NULL)
+        e = add_earlier(v, json_object_get(journal, "planned"), entries);
     sto_view_close(v);
     free(l.name);
     rec_data_free(&d);
@@ -527,7 +623,7 @@ static json_t *report_json(const json_t *journal, json_t *models,
 }
 
 /* Steps 2 to 4. */
-static enum err go_on(const char *dir, const json_t *journal, bool pending,
+static enum err go_on(const char *dir, json_t *journal, bool pending,
                       double start, json_t **report)
 {
     const json_t *keys = json_object_get(journal, "search");
@@ -540,7 +636,7 @@ static enum err go_on(const char *dir, const json_t *journal, bool pending,
 
     do { /* rows were removed while models trained: the rows of now count */
         (void)json_array_clear(models);
-        e = repair_models(dir, pending, models);
+        e = repair_models(dir, pending ? NULL : journal, models);
     } while (e == ERR_STALE);
     if (e == ERR_OK)
         e = sto_open(&st, dir, STO_WRITE);
