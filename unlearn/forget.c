@@ -11,12 +11,11 @@
 #include <unistd.h>
 
 #include "base/key.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "rec/data.h"
 #include "store/forget.h"
 #include "unlearn/cert.h"
-#include "unlearn/shards.h"
+#include "unlearn/mend.h"
 
 static enum err no_memory(void)
 {
@@ -234,235 +233,6 @@ static json_t *journal_json(const struct removal *m, struct sto_view *v,
                      defer);
 }
 
-/* --- 2. repair
- * --------------------------------------------------------------------
- */
-
-struct names {
-    char (*name)[STO_NAME_BYTES];
-    size_t n, room;
-};
-
-static enum err add_name(void *arg, const struct sto_model *m)
-{
-    struct names *l = arg;
-
-    ERR_TRY(mem_grow(&l->name, &l->room, l->n + 1, sizeof(*l->name)));
-    memcpy(l->name[l->n++], m->name, sizeof(m->name));
-    return ERR_OK;
-}
-
-static json_t *model_json(const struct sto_model *info,
-                          const struct unl_repair *what, const char *after,
-                          double seconds, bool pending)
-{
-    char before[2 * KEY_DIGEST_BYTES + 1];
-    json_t *shards = json_array();
-
-    key_hex(info->digest, KEY_DIGEST_BYTES, before);
-    for (size_t i = 0; i < what->n; i++)
-        (void)json_array_append_new(shards, json_integer(what->shard[i]));
-    return json_pack(
-        "{s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:o, s:I, s:s, s:s, s:s, s:f, "
-        "s:b}",
-        "name", info->name, "model", info->model, "options", info->options,
-        "seed", (json_int_t)info->seed, "of_shards", (json_int_t)info->shards,
-        "partition", info->partition, "aggregate", info->aggregate, "shards",
-        shards, "retrained", (json_int_t)what->n, "exactness",
-        what->exact ? "exact" : "exact-given-partition", "digest_before",
-        before, "digest", after, "seconds", seconds, "pending", pending);
-}
-
-/* Train again what must be, and save it; `entry` says what was done. */
-static enum err repair_one(struct sto *st, struct sto_view **v,
-                           const struct rec_data *d, uint64_t removals,
-                           const char *name, json_t *entries)
-{
-    struct sto_model info = {0};
-    struct rec_model *made = NULL;
-    struct unl_repair what;
-    char hex[2 * KEY_DIGEST_BYTES + 1] = "";
-    const double start = now();
-    enum err e = sto_model_get(*v, name, &info);
-
-    if (e != ERR_OK)
-        return e == ERR_NOTFOUND ? ERR_OK : e; /* removed meanwhile */
-    e = unl_repair(&made, *v, &info, d, &what);
-    if (e == ERR_OK && what.changed) {
-        struct sto_model fresh = {.removals = removals + 1,
-                                  .trained_at = (int64_t)time(NULL),
-                                  .seconds = now() - start};
-
-        memcpy(fresh.name, info.name, sizeof(fresh.name));
-        sto_view_close(*v); /* the map may have to grow */
-        *v = NULL;
-        e = made != NULL ? unl_save(made, &what.plan, d, st, &fresh)
-                         : sto_model_remove(st, name);
-        if (e == ERR_OK && made != NULL)
-            key_hex(fresh.digest, KEY_DIGEST_BYTES, hex);
-        if (e == ERR_OK)
-            (void)json_array_append_new(
-                entries, model_json(&info, &what, hex, now() - start, false));
-        sto_model_free(&fresh);
-        if (e == ERR_OK)
-            e = sto_view_open(v, st);
-    }
-    if (e == ERR_OK)
-        unl_repair_free(&what);
-    rec_model_free(made);
-    sto_model_free(&info);
-    return e;
-}
-
-/* Which models would be (or wait to be) repaired. */
-static enum err plan_one(struct sto_view *v, const struct rec_data *d,
-                         const char *name, json_t *entries)
-{
-    struct sto_model info = {0};
-    struct unl_repair what;
-
-    ERR_TRY(sto_model_get(v, name, &info));
-    const enum err e = unl_repair(NULL, v, &info, d, &what);
-
-    if (e == ERR_OK && what.changed)
-        (void)json_array_append_new(
-            entries,
-            model_json(&info, &what, "",
-                       info.seconds * (double)what.n / (double)info.shards,
-                       true));
-    if (e == ERR_OK)
-        unl_repair_free(&what);
-    sto_model_free(&info);
-    return e;
-}
-
-static json_t *entry_of(const json_t *entries, const char *name)
-{
-    for (size_t i = 0; i < json_array_size(entries); i++) {
-        json_t *one = json_array_get(entries, i);
-        const char *is = json_string_value(json_object_get(one, "name"));
-
-        if (is != NULL && strcmp(is, name) == 0)
-            return one;
-    }
-    return NULL;
-}
-
-static enum err put_journal(void *arg, struct sto_txn *t)
-{
-    return sto_journal_put(t, arg);
-}
-
-/*
- * Note in the journal which models are to be repaired, before the first is:
- * one that was repaired before a kill is found in order afterwards, and
- * belongs in the certificate all the same.
- */
-static enum err note_plan(struct sto *st, struct sto_view **v,
-                          const struct rec_data *d, const struct names *l,
-                          json_t *journal)
-{
-    json_t *planned = json_array();
-    char *text = NULL;
-    enum err e = planned == NULL ? no_memory() : ERR_OK;
-
-    for (size_t i = 0; i < l->n && e == ERR_OK; i++)
-        e = plan_one(*v, d, l->name[i], planned);
-    if (e == ERR_OK && json_array_size(planned) > 0) {
-        (void)json_object_set(journal, "planned", planned);
-        text = json_dumps(journal, JSON_COMPACT);
-        sto_view_close(*v); /* the map may have to grow */
-        *v = NULL;
-        e = text == NULL ? no_memory() : sto_write(st, put_journal, text);
-        if (e == ERR_OK)
-            e = sto_view_open(v, st);
-    }
-    json_decref(planned);
-    free(text);
-    return e;
-}
-
-/* One planned model that this run did not have to touch: as it is now. */
-static enum err add_repaired(struct sto_view *v, const char *name,
-                             const json_t *plan, json_t *entries)
-{
-    char hex[2 * KEY_DIGEST_BYTES + 1] = "";
-    struct sto_model info = {0};
-    json_t *one = json_deep_copy(plan);
-    const enum err e = sto_model_get(v, name, &info);
-
-    if (e == ERR_OK)
-        key_hex(info.digest, KEY_DIGEST_BYTES, hex);
-    if (one == NULL ||
-        json_object_set_new(one, "digest", json_string(hex)) != 0 ||
-        json_object_set_new(one, "seconds", json_real(info.seconds)) != 0 ||
-        json_object_set_new(one, "pending", json_false()) != 0 ||
-        json_array_append(entries, one) != 0) {
-        json_decref(one);
-        sto_model_free(&info);
-        return no_memory();
-    }
-    json_decref(one);
-    sto_model_free(&info);
-    return e == ERR_NOTFOUND ? ERR_OK : e; /* no row was left to train on */
-}
-
-/* Complete the entries of this run by those of runs that did not end. */
-static enum err add_earlier(struct sto_view *v, const json_t *planned,
-                            json_t *entries)
-{
-    for (size_t i = 0; i < json_array_size(planned); i++) {
-        const json_t *plan = json_array_get(planned, i);
-        const char *name = json_string_value(json_object_get(plan, "name"));
-        json_t *done = name != NULL ? entry_of(entries, name) : NULL;
-
-        if (done != NULL)
-            (void)json_object_set(done, "digest_before",
-                                  json_object_get(plan, "digest_before"));
-        else if (name != NULL)
-            ERR_TRY(add_repaired(v, name, plan, entries));
-    }
-    return ERR_OK;
-}
-
-/* All models against the rows as they are now.  journal: NULL to find out
- * only what would be done. */
-static enum err repair_models(const char *dir, json_t *journal, json_t *entries)
-{
-    struct names l = {0};
-    struct rec_data d = {0};
-    struct sto_view *v = NULL;
-    uint64_t removals = 0;
-    struct sto *st;
-    enum err e = sto_open(&st, dir, STO_WRITE);
-
-    if (e != ERR_OK)
-        return e;
-    e = sto_view_open(&v, st);
-    if (e == ERR_OK)
-        e = sto_removals(v, &removals);
-    if (e == ERR_OK)
-        e = rec_data_load(&d, v);
-    if (e == ERR_OK)
-        e = sto_each_model(v, add_name, &l);
-    if (e == ERR_OK && journal != NULL &&
-        json_object_get(journal, "planned") == NULL)
-        e = note_plan(st, &v, &d, &l, journal);
-    for (size_t i = 0; i < l.n && e == ERR_OK; i++) {
-        e = journal == NULL
-                ? plan_one(v, &d, l.name[i], entries)
-                : repair_one(st, &v, &d, removals, l.name[i], entries);
-        log_tick("repairing models", i + 1, l.n, NULL);
-    }
-    if (e == ERR_OK && journal != NULL)
-        e = add_earlier(v, json_object_get(journal, "planned"), entries);
-    sto_view_close(v);
-    free(l.name);
-    rec_data_free(&d);
-    sto_close(st);
-    return e;
-}
-
 /* --- 3. erasure
  * -------------------------------------------------------------------
  */
@@ -636,7 +406,7 @@ static enum err go_on(const char *dir, json_t *journal, bool pending,
 
     do { /* rows were removed while models trained: the rows of now count */
         (void)json_array_clear(models);
-        e = repair_models(dir, pending ? NULL : journal, models);
+        e = unl_mend_all(dir, pending ? NULL : journal, models);
     } while (e == ERR_STALE);
     if (e == ERR_OK)
         e = sto_open(&st, dir, STO_WRITE);
@@ -744,7 +514,6 @@ static enum err dry_run(struct sto_view *v, const struct removal *m,
                         json_t **report)
 {
     struct rec_data d = {0}, left = {0};
-    struct names l = {0};
     json_t *models = json_array();
     uint64_t rows = 0;
     enum err e = rec_data_load(&d, v);
@@ -761,15 +530,12 @@ static enum err dry_run(struct sto_view *v, const struct removal *m,
     if (e == ERR_OK && rows > 0)
         e = rec_data_subset(&left, &d, keep);
     if (e == ERR_OK && rows > 0)
-        e = sto_each_model(v, add_name, &l);
-    for (size_t i = 0; i < l.n && e == ERR_OK; i++)
-        e = plan_one(v, &left, l.name[i], models);
+        e = unl_mend_plan(v, &left, models);
     if (e == ERR_OK)
         *report = json_pack("{s:b, s:I, s:O}", "dry_run", true, "interactions",
                             (json_int_t)rows, "models", models);
     json_decref(models);
     free(keep);
-    free(l.name);
     rec_data_free(&d);
     rec_data_free(&left);
     return e;

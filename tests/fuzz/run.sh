@@ -11,9 +11,12 @@ for lib in LMDB CSV SODIUM JANSSON ZLIB; do
     value=$(sed -n "s/^${lib}_LIBS = //p" Makefile)
     libs=$(echo "$libs" | sed "s|\$(${lib}_LIBS)|$value|")
 done
+# what the target names is compiled with it, so that the fuzzer sees its way
+more=$(sed -n 's/^ \* Instrumented: *//p' "$src/tests/fuzz/fuzz_$name.c" |
+    sed "s|[^ ]*|$src/&|g")
 ${CC:-clang} -std=gnu11 -g -O1 -fopenmp -fsanitize=fuzzer,address,undefined \
     -include config.h -I"$src" -I. -o "fuzz_$name" \
-    "$src/tests/fuzz/fuzz_$name.c" \
+    "$src/tests/fuzz/fuzz_$name.c" $more \
     .libs/libunl.a .libs/librec.a .libs/libnn.a .libs/libsto.a \
     .libs/libbase.a .libs/libkrn.a $libs -lm || exit 1
 mkdir -p "corpus-$name"
