@@ -272,6 +272,59 @@ static void itemknn_weighs_people_and_items_by_powers_of_their_rows(
     rec_data_free(&d);
 }
 
+static double deviation(const float *x)
+{
+    double mean = 0, square = 0;
+
+    for (size_t i = 0; i < N; i++)
+        mean += (double)x[i] / N;
+    for (size_t i = 0; i < N; i++)
+        square += ((double)x[i] - mean) * ((double)x[i] - mean) / N;
+    return sqrt(square);
+}
+
+static void blend_adds_the_scores_of_its_parts_in_their_deviations(void **state)
+{
+    static const char *const blend[][2] = {{"dim", "6"},
+                                           {"epochs", "3"},
+                                           {"reg", "0.1"},
+                                           {"vectors", "7"},
+                                           {"weight", "1.5"}};
+    static const char *const learnt[][2] = {
+        {"dim", "6"}, {"epochs", "3"}, {"reg", "0.1"}};
+    struct rec_data d = case_data(USERS, N, 0.3, false, 6);
+    struct rec_model *m = fitted_as("blend", &d, blend, 5);
+    struct rec_model *a = fitted("gfcf", &d, "dim", "7");
+    struct rec_model *b = fitted_as("lightgcn", &d, learnt, 3);
+    const float *item = rec_model_array(b, "item");
+    const float *user = rec_model_array(b, "user");
+    static float got[3 * N], first[3 * N], second[N];
+    const uint32_t people[3] = {0, 1, 2};
+    const struct rec_query q = {3, people, d.user_ptr, d.item, NULL};
+
+    (void)state;
+    assert_int_equal(m->ops->score(m, &q, got), ERR_OK);
+    assert_int_equal(a->ops->score(a, &q, first), ERR_OK);
+    for (size_t u = 0; u < 3; u++) {
+        for (size_t i = 0; i < N; i++) {
+            second[i] = 0;
+            for (size_t k = 0; k < 6; k++)
+                second[i] += user[u * 6 + k] * item[i * 6 + k];
+        }
+        for (size_t i = 0; i < N; i++) {
+            const double want =
+                (double)first[u * N + i] / deviation(first + u * N) +
+                1.5 * (double)second[i] / deviation(second);
+
+            assert_true(fabs((double)got[u * N + i] - want) < 1e-3);
+        }
+    }
+    rec_model_free(m);
+    rec_model_free(a);
+    rec_model_free(b);
+    rec_data_free(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +332,8 @@ int main(void)
         cmocka_unit_test(scores_of_ease_are_sums_over_the_history),
         cmocka_unit_test(the_default_ridge_is_five_rows_per_item),
         cmocka_unit_test(itemknn_keeps_the_nearest_of_the_dense_cosines),
+        cmocka_unit_test(
+            blend_adds_the_scores_of_its_parts_in_their_deviations),
         cmocka_unit_test(
             itemknn_weighs_people_and_items_by_powers_of_their_rows),
     };
