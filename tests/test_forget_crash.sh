@@ -114,6 +114,44 @@ for how in kill torn full once; do
     [ $offset -gt "$every" ] && offset=1
 done
 
+# --- deferred: killed on the way, then killed in the repair ----------------------------
+# One certificate says that models wait, the next that they are done.
+deferred() { # WHAT
+    r repair >/dev/null 2>"$dir/err" || fail "$1: repair: $(cat "$dir/err")"
+    if is_there; then
+        [ "$(digests)" = "$before" ] || fail "$1: half begun: models differ"
+        not_begun=$((not_begun + 1))
+        return
+    fi
+    finished=$((finished + 1))
+    n=$(certificates)
+    [ "$n" = 1 ] || [ "$n" = 2 ] || fail "$1: $n certificates"
+    [ "$(digests)" = "$after" ] || fail "$1: the models differ"
+    grep -rqa "$who" "$s" && fail "$1: bytes of $who are left"
+    r certificate export "$n" -o "$dir/file" &&
+        "$recd" verify "$dir/file" >/dev/null || fail "$1: the chain is broken"
+    for m in ease ials itemknn; do
+        r --json certificate show "$n" | grep -q "\"name\": *\"$m\"" ||
+            fail "$1: the last certificate leaves out $m"
+    done
+}
+finished=0 not_begun=0
+k=1
+while [ "$k" -le "$calls" ]; do
+    fresh
+    SHIM_DO=kill SHIM_AT=$k LD_PRELOAD=$shim r forget --defer user $who \
+        >/dev/null 2>&1
+    deferred "deferred, killed at $k"
+    fresh
+    r forget --defer user $who >/dev/null || fail "deferred at $k"
+    is_there && fail "deferred at $k: $who is there"
+    grep -rqa "$who" "$s" && fail "deferred at $k: bytes of $who are left"
+    SHIM_DO=kill SHIM_AT=$k LD_PRELOAD=$shim r repair >/dev/null 2>&1
+    deferred "deferred, repair killed at $k"
+    k=$((k + every))
+done
+echo "deferred: $finished finished by the next command, $not_begun not begun"
+
 # --- killed at random times -----------------------------------------------------
 finished=0 not_begun=0
 for ms in 002 007 012 018 025 033 040 050 060; do

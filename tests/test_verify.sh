@@ -61,6 +61,24 @@ sed 's/"train\\":/"train\\":1/' "$dir/file" >"$dir/changed"
 expect 3 "$recd" --json verify "$dir/changed"
 say '"valid": *false'
 
+# No key, another key, half a key: nothing is removed that cannot be certified.
+refuses() {
+    expect 1 r forget user canary-9
+    say "$1"
+    expect 0 r export
+    say "^canary-9,"
+}
+mv "$store/signing.key" "$dir/kept"
+refuses "put it back"
+head -c 20 "$dir/kept" >"$store/signing.key"
+refuses "is damaged"
+head -c 32 /dev/urandom >"$store/signing.key"
+refuses "not the one that signed certificate 3"
+cp "$dir/kept" "$store/signing.key"
+expect 0 r forget user canary-9
+expect 0 r certificate export 4 -o "$dir/four"
+expect 0 "$recd" verify "$dir/four" --key "$key"
+
 if ! python3 -c 'import hashlib; hashlib.blake2b' 2>/dev/null; then
     echo "no python3: the second reader is left out"
     exit $bad

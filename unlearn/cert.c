@@ -25,9 +25,7 @@ static enum err no_memory(void)
     return err_set(ERR_NOMEM, "no memory for a certificate");
 }
 
-/* --- keys
- * ---------------------------------------------------------------------
- */
+/* --- keys ----------------------------------------------------------------- */
 
 static enum err key_error(const char *doing, const char *path)
 {
@@ -162,9 +160,7 @@ void unl_keys_pseudonym(const struct unl_keys *k, const char *kind,
     key_hex(hash, sizeof(hash), out);
 }
 
-/* --- issuing
- * ------------------------------------------------------------------
- */
+/* --- issuing -------------------------------------------------------------- */
 
 void unl_cert_hash(const char *text, char hex[UNL_KEY_HEX])
 {
@@ -208,6 +204,16 @@ static enum err hash_of(struct sto_view *v, uint64_t number, const char *key,
         unl_cert_hash(text, hex);
     free(text);
     return e;
+}
+
+enum err unl_keys_match(const struct unl_keys *k, struct sto_view *v)
+{
+    char key[UNL_KEY_HEX], hash[UNL_KEY_HEX];
+    uint64_t n;
+
+    key_hex(k->public_key, sizeof(k->public_key), key);
+    ERR_TRY(sto_cert_count(v, &n));
+    return hash_of(v, n, key, hash);
 }
 
 static enum err sign(const struct unl_keys *k, json_t *body, char **text)

@@ -37,6 +37,11 @@ enum err unl_keys_open(struct unl_keys *k, const char *dir);
 /* Overwrite them in memory. */
 void unl_keys_close(struct unl_keys *k);
 
+/* Ask before anything is removed: ERR_FORMAT when the store's last certificate
+ * was signed with another key, so that the next could not follow it. */
+ERR_CHECK
+enum err unl_keys_match(const struct unl_keys *k, struct sto_view *v);
+
 /* The keyed hash of an external id. */
 void unl_keys_pseudonym(const struct unl_keys *k, const char *kind,
                         const char *id, char out[UNL_PSEUDONYM_HEX]);

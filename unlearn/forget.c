@@ -30,9 +30,7 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* --- one at a time
- * ----------------------------------------------------------------
- */
+/* --- one at a time -------------------------------------------------------- */
 
 /* A lock on a file of the store's folder; the kernel gives it back when the
  * process ends, however it ends.  *fd < 0: held by another, and !wait. */
@@ -56,9 +54,7 @@ static enum err lock(const char *dir, bool wait, int *fd)
     return ERR_OK;
 }
 
-/* --- 1. removal
- * -------------------------------------------------------------------
- */
+/* --- 1. removal ----------------------------------------------------------- */
 
 struct removal {
     const struct unl_request *r;
@@ -233,9 +229,7 @@ static json_t *journal_json(const struct removal *m, struct sto_view *v,
                      defer);
 }
 
-/* --- 3. erasure
- * -------------------------------------------------------------------
- */
+/* --- 3. erasure ----------------------------------------------------------- */
 
 /* Keys as LMDB and as arrays write them. */
 static enum err search(struct sto *st, const json_t *keys, struct sto_scan *out)
@@ -286,9 +280,7 @@ static json_t *erasure_json(const struct sto_scrubbed *s,
                      "hits", (json_int_t)c->hits);
 }
 
-/* --- 4. certificate
- * -----------------------------------------------------------------
- */
+/* --- 4. certificate ------------------------------------------------------- */
 
 struct ending {
     struct sto_view *v;
@@ -370,9 +362,7 @@ static enum err erase_journal(const char *dir, const json_t *keys)
     return e == ERR_OK ? no_trace(&scan) : e;
 }
 
-/* --- the whole
- * ------------------------------------------------------------------------
- */
+/* --- the whole ------------------------------------------------------------ */
 
 static json_t *report_json(const json_t *journal, json_t *models,
                            uint64_t number, bool pending, double seconds)
@@ -494,9 +484,7 @@ enum err unl_forget_finish(const char *dir, bool deferred, json_t **report)
     return e;
 }
 
-/* --- what would be done
- * ---------------------------------------------------------------
- */
+/* --- what would be done --------------------------------------------------- */
 
 static bool is_asked(const struct removal *m, uint64_t user, uint64_t item)
 {
@@ -557,7 +545,9 @@ static enum err start(const char *dir, struct removal *m, bool dry, bool defer,
         return e;
     e = sto_view_open(&v, st);
     if (e == ERR_OK) {
-        e = find_all(v, m);
+        e = unl_keys_match(&keys, v);
+        if (e == ERR_OK)
+            e = find_all(v, m);
         if (e == ERR_OK && dry)
             e = dry_run(v, m, report);
         else if (e == ERR_OK)
