@@ -2,7 +2,9 @@
  * tests/fuzz/fuzz_cert.c - files from strangers given to `recd verify`.
  *
  * libFuzzer:  tests/fuzz/run.sh cert [SECONDS]
+ *
  * Instrumented: unlearn/cert.c unlearn/cert_check.c
+ *
  * `make check` replays the corpus in tests/fuzz/cert/ (tests/fuzz/replay.c).
  *
  * Beyond not crashing: nothing about a file is an error, and what is called
