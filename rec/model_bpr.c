@@ -51,7 +51,6 @@ static struct rec_pairs plan(const struct bpr_opts *o)
 {
     return (struct rec_pairs){
         .dim = (size_t)o->dim,
-        .layers = 0,
         .batch = (size_t)o->batch,
         .negatives = (size_t)o->negatives,
         .epochs = (uint64_t)o->epochs,

@@ -1,4 +1,4 @@
-/* rec/pairs.c - batches, gradients, propagation, Adam. */
+/* rec/pairs.c - batches, gradients, Adam. */
 #include "rec/pairs.h"
 
 #include <math.h>
@@ -33,11 +33,7 @@ struct pairs {
     const struct rec_pairs *o;
     size_t n;              /* persons and items: rows of all vectors below */
     float *e, *mean, *var; /* [n][d] parameters and Adam's moments */
-    float *out;            /* [n][d] vectors that score; e itself at 0 layers */
-    float *grad, *tmp[2];  /* [n][d] */
-    size_t *ptr;           /* [n + 1] the graph, persons first */
-    uint32_t *idx;         /* [2 n_rows] */
-    float *val;            /* [2 n_rows] */
+    float *grad;           /* [n][d] */
     uint32_t *user_of;     /* [n_rows] */
     uint64_t *name;        /* [n_rows] of the row, for its order */
     uint32_t *order;       /* [n_rows] */
@@ -85,87 +81,9 @@ double rec_pairs_bytes(const struct rec_data *d, const struct rec_pairs *o)
     const double room = 8 * CHUNK * dim + 4 * CHUNK * (double)o->negatives +
                         4 * KRN_GEMM_SCRATCH + 4 * (double)d->n_items;
 
-    return 28 * n * dim + 44 * (double)d->n_rows +
+    return 16 * n * dim + 16 * (double)d->n_rows +
            4 * (2 * batch + negatives) * (dim + 8) +
            (double)par_threads() * room + 16 * n;
-}
-
-/* --- the graph
- * ------------------------------------------------------------------
- */
-
-/* D^-1/2 A D^-1/2 of the two-sided graph. */
-static void build_graph(struct pairs *p, const struct rec_columns *c)
-{
-    const struct rec_data *d = p->d;
-    size_t at = 0;
-
-    for (size_t u = 0; u < d->n_users; u++) {
-        for (size_t r = d->user_ptr[u]; r < d->user_ptr[u + 1]; r++) {
-            const size_t i = d->item[r];
-            const float n = (float)(d->user_ptr[u + 1] - d->user_ptr[u]) *
-                            (float)(c->ptr[i + 1] - c->ptr[i]);
-
-            p->idx[at] = (uint32_t)(d->n_users + i);
-            p->val[at++] = 1 / sqrtf(n);
-        }
-        p->ptr[u + 1] = at;
-    }
-    for (size_t i = 0; i < d->n_items; i++) {
-        for (size_t r = c->ptr[i]; r < c->ptr[i + 1]; r++) {
-            p->idx[at] = c->user[r];
-            p->val[at++] = p->val[c->row[r]];
-        }
-        p->ptr[d->n_users + i + 1] = at;
-    }
-}
-
-struct scaled {
-    float *y;
-    const float *x;
-    float by;
-    size_t n;
-    bool add;
-};
-
-static void scale_task(void *arg, size_t task, size_t thread)
-{
-    const struct scaled *s = arg;
-    const size_t first = task * 65536;
-    const size_t end = first + 65536 < s->n ? first + 65536 : s->n;
-
-    (void)thread;
-    for (size_t i = first; i < end; i++)
-        s->y[i] = s->add ? s->y[i] + s->by * s->x[i] : s->by * s->x[i];
-}
-
-static void scale(float *y, const float *x, float by, size_t n, bool add)
-{
-    struct scaled s = {y, x, by, n, add};
-
-    par_for((n + 65535) / 65536, scale_task, &s);
-}
-
-/* y = mean of x, A x, A A x ... */
-static void propagate(struct pairs *p, const float *x, float *y)
-{
-    const size_t n = p->n * p->o->dim;
-    const float share = 1 / (float)(p->o->layers + 1);
-
-    scale(y, x, share, n, false);
-    for (size_t l = 0; l < p->o->layers; l++) {
-        la_spmm(&(struct krn_spmm){.last = p->n,
-                                   .d = p->o->dim,
-                                   .ptr = p->ptr,
-                                   .idx = p->idx,
-                                   .val = p->val,
-                                   .x = x,
-                                   .ldx = p->o->dim,
-                                   .y = p->tmp[l % 2],
-                                   .ldy = p->o->dim});
-        x = p->tmp[l % 2];
-        scale(y, x, share, n, true);
-    }
 }
 
 /* --- a chunk
@@ -255,11 +173,10 @@ static void gather(const struct pairs *p, struct room *w, const uint32_t *row,
                    size_t n, float *user)
 {
     const size_t d = p->o->dim;
-    const float *items = p->out + p->d->n_users * d;
+    const float *items = p->e + p->d->n_users * d;
 
     for (size_t b = 0; b < n; b++) {
-        memcpy(user + b * d, p->out + p->user_of[row[b]] * d,
-               d * sizeof(float));
+        memcpy(user + b * d, p->e + p->user_of[row[b]] * d, d * sizeof(float));
         memcpy(w->user + b * d, items + p->d->item[row[b]] * d,
                d * sizeof(float));
     }
@@ -293,7 +210,7 @@ static void chunk_task(void *arg, size_t chunk, size_t thread)
     draw_negatives(p, chunk, drawn);
     gather(p, w, row, n, user);
     for (size_t j = 0; j < k; j++)
-        memcpy(w->item + j * d, p->out + (p->d->n_users + drawn[j]) * d,
+        memcpy(w->item + j * d, p->e + (p->d->n_users + drawn[j]) * d,
                d * sizeof(float));
     cpu_ops()->gemm_f32(&g);
     mask_met(p, w, drawn, row, n);
@@ -447,59 +364,18 @@ static double cosine(double x)
 
 static void step(struct pairs *p, uint64_t done, uint64_t of)
 {
-    const float *grad = p->grad;
-
-    if (p->o->layers > 0)
-        propagate(p, p->e, p->out);
     par_for(p->chunks, chunk_task, p);
     scatter(p);
-    if (p->o->layers > 0) {
-        propagate(p, p->grad, p->out);
-        grad = p->out;
-    }
-    adam(p, grad, done + 1, p->o->lr * cosine((double)done / (double)of));
-}
-
-/* sum over H of fold / sqrt(|H|) is what the layers make of H. */
-static void fill_fold(struct pairs *p)
-{
-    const size_t d = p->o->dim, users = p->d->n_users;
-    float *fold = rec_model_array(p->m, "fold");
-    const float share = 1 / (float)(p->o->layers + 1);
-    const float *x = p->e;
-
-    memset(fold, 0, p->d->n_items * d * sizeof(*fold));
-    for (size_t l = 0; l < p->o->layers; l++) {
-        for (size_t i = 0; i < p->d->n_items; i++) {
-            const size_t v = users + i, n = p->ptr[v + 1] - p->ptr[v];
-
-            for (size_t k = 0; k < d && n > 0; k++)
-                fold[i * d + k] += share / sqrtf((float)n) * x[v * d + k];
-        }
-        la_spmm(&(struct krn_spmm){.last = p->n,
-                                   .d = d,
-                                   .ptr = p->ptr,
-                                   .idx = p->idx,
-                                   .val = p->val,
-                                   .x = x,
-                                   .ldx = d,
-                                   .y = p->tmp[l % 2],
-                                   .ldy = d});
-        x = p->tmp[l % 2];
-    }
+    adam(p, p->grad, done + 1, p->o->lr * cosine((double)done / (double)of));
 }
 
 static void fill_model(struct pairs *p)
 {
     const size_t d = p->o->dim, users = p->d->n_users;
 
-    if (p->o->layers > 0)
-        propagate(p, p->e, p->out);
-    memcpy(rec_model_array(p->m, "users"), p->out, users * d * sizeof(float));
-    memcpy(rec_model_array(p->m, "items"), p->out + users * d,
+    memcpy(rec_model_array(p->m, "users"), p->e, users * d * sizeof(float));
+    memcpy(rec_model_array(p->m, "items"), p->e + users * d,
            p->d->n_items * d * sizeof(float));
-    if (rec_model_has(p->m, "fold", STO_F32, p->d->n_items, d))
-        fill_fold(p);
 }
 
 static enum err epoch(struct pairs *p)
@@ -599,15 +475,6 @@ static void take_all(struct pairs *p, struct mem_scratch *s)
     p->mean = mem_take(s, p->n, d, sizeof(float));
     p->var = mem_take(s, p->n, d, sizeof(float));
     p->grad = mem_take(s, p->n, d, sizeof(float));
-    p->out = p->e;
-    if (p->o->layers > 0) {
-        p->out = mem_take(s, p->n, d, sizeof(float));
-        p->tmp[0] = mem_take(s, p->n, d, sizeof(float));
-        p->tmp[1] = mem_take(s, p->n, d, sizeof(float));
-    }
-    p->ptr = mem_take(s, p->n + 1, 1, sizeof(*p->ptr));
-    p->idx = mem_take(s, rows, 2, sizeof(*p->idx));
-    p->val = mem_take(s, rows, 2, sizeof(*p->val));
     p->user_of = mem_take(s, rows, 1, sizeof(*p->user_of));
     p->name = mem_take(s, rows, 1, sizeof(*p->name));
     p->order = mem_take(s, rows, 1, sizeof(*p->order));
@@ -626,21 +493,16 @@ enum err rec_pairs_fit(struct rec_model *m, const struct rec_data *d,
 {
     struct mem_scratch s = {0};
     struct pairs p = {.m = m, .d = d, .o = o, .n = d->n_users + d->n_items};
-    struct rec_columns cols;
-    enum err e = rec_columns_build(&cols, d);
+    enum err e = ERR_OK;
 
-    if (e != ERR_OK)
-        return e;
     take_all(&p, &s);
     if (s.failed)
         e = no_memory();
     if (e == ERR_OK) {
-        build_graph(&p, &cols);
         name_rows(&p);
         par_for(p.n, start_task, &p);
         e = run(&p, watch);
     }
     mem_drop(&s);
-    rec_columns_free(&cols);
     return e;
 }

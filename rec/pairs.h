@@ -13,10 +13,7 @@
  *             and Rendle & Freudenthaler, WSDM 2014, in the limit of many)
  *   softmax   -log(exp(s+/t) / (exp(s+/t) + sum_j exp(s_j/t)))
  *
- * Vectors go through `layers` steps of the normalised graph of persons and
- * items, and the mean of all layers scores (LightGCN, He et al., SIGIR 2020);
- * 0 layers is plain matrix factorisation.  Adam on everything, its rate falling
- * to nothing on a cosine.
+ * Adam on everything, its rate falling to nothing on a cosine.
  *
  * Determinism: the order of rows is that of a draw for each row's keys, the
  * draws of negatives are named by epoch and chunk; gradients are added by a
@@ -37,7 +34,7 @@
 enum rec_pairs_loss { REC_PAIRS_BPR, REC_PAIRS_HARD, REC_PAIRS_SOFTMAX };
 
 struct rec_pairs {
-    size_t dim, layers, batch, negatives; /* negatives of a chunk */
+    size_t dim, batch, negatives; /* negatives of a chunk */
     uint64_t epochs;
     double lr, reg, start, temperature; /* start: deviation of first values */
     enum rec_pairs_loss loss;
@@ -50,9 +47,7 @@ enum rec_pairs_loss rec_pairs_loss_of(const char *word);
 double rec_pairs_bytes(const struct rec_data *d, const struct rec_pairs *o);
 
 /*
- * Fill m's arrays "users" [n_users][dim] and "items" [n_items][dim] with the
- * vectors that score, and, where it has one, "fold" [n_items][dim]: a person
- * with history H has the vector sum over H of fold / sqrt(|H|).
+ * Fill m's arrays "users" [n_users][dim] and "items" [n_items][dim].
  * Calls watch after each epoch.  ERR_NOMEM, ERR_NUM, ERR_STOPPED.
  */
 ERR_CHECK
