@@ -24,11 +24,16 @@ static size_t la_up(size_t n, size_t to)
     return (n + to - 1) / to * to;
 }
 
-/* KRN_GEMM_SCRATCH floats for each thread. */
-static float *la_gemm_scratch(struct mem_scratch *s)
+/* KRN_GEMM_SCRATCH floats for each thread; not cleared, as most products touch
+ * little of it.  free() it. */
+static float *la_gemm_scratch(size_t threads)
 {
-    return mem_take(s, par_threads(), KRN_GEMM_SCRATCH, sizeof(float));
+    return aligned_alloc(MEM_ALIGN, threads * KRN_GEMM_SCRATCH * sizeof(float));
 }
+
+#define GEMM_TASK_ROWS 2048
+#define GEMM_TASK_COLS 1760
+#define GEMM_ALONE 1e6 /* multiply-adds that are not worth a second thread */
 
 struct gemm_tasks {
     const struct krn_gemm *g;
@@ -52,27 +57,44 @@ static void gemm_task(void *arg, size_t task, size_t thread)
     cpu_ops()->gemm_f32(&g);
 }
 
+/* As many tasks as threads or more, as large and as even as can be: each
+ * packs its operands once. */
+static void gemm_cut(struct gemm_tasks *t, size_t threads)
+{
+    const struct krn_gemm *g = t->g;
+    size_t down = la_up(g->m, GEMM_TASK_ROWS) / GEMM_TASK_ROWS;
+    size_t across = la_up(g->n, GEMM_TASK_COLS) / GEMM_TASK_COLS;
+
+    while (down * across % threads != 0 && down * across < 4 * threads &&
+           (g->m / down > 28 || g->n / across > 64)) {
+        if (g->m / down >= g->n / across || g->n / across <= 64)
+            down++;
+        else
+            across++;
+    }
+    t->rows = la_up(la_up(g->m, down) / down, 2);
+    t->cols = la_up(la_up(g->n, across) / across, 32);
+    t->across = la_up(g->n, t->cols) / t->cols;
+}
+
 enum err la_gemm(const struct krn_gemm *g)
 {
-    struct mem_scratch s = {0};
-    struct gemm_tasks t = {.g = g, .scratch = la_gemm_scratch(&s)};
+    const bool small = (double)g->m * (double)g->n * (double)g->k < GEMM_ALONE;
+    const size_t threads = small ? 1 : par_threads();
+    struct gemm_tasks t = {.g = g, .scratch = la_gemm_scratch(threads)};
 
-    if (s.failed)
+    if (t.scratch == NULL)
         return err_set(ERR_NOMEM, "no memory for a matrix product");
-    if (g->m > 0 && g->n > 0) {
-        t.rows = 504;
-        t.cols = 1024;
-        while (la_up(g->m, t.rows) / t.rows * (la_up(g->n, t.cols) / t.cols) <
-                   par_threads() &&
-               (t.rows > 63 || t.cols > 64)) {
-            if (t.rows > 63)
-                t.rows /= 2;
-            t.cols = t.cols > 64 ? t.cols / 2 : t.cols;
-        }
-        t.across = la_up(g->n, t.cols) / t.cols;
+    if (g->m > 0 && g->n > 0 && small) {
+        struct krn_gemm one = *g;
+
+        one.scratch = t.scratch;
+        cpu_ops()->gemm_f32(&one);
+    } else if (g->m > 0 && g->n > 0) {
+        gemm_cut(&t, threads);
         par_for(la_up(g->m, t.rows) / t.rows * t.across, gemm_task, &t);
     }
-    mem_drop(&s);
+    free(t.scratch);
     return ERR_OK;
 }
 
@@ -165,10 +187,11 @@ enum err la_gram(float *gram, const float *x, size_t n, size_t d)
     const size_t chunks = la_up(n, GRAM_ROWS) / GRAM_ROWS;
     struct mem_scratch s = {0};
     struct gram_tasks t = {x, n, d, mem_take(&s, chunks, d * d, sizeof(float)),
-                           la_gemm_scratch(&s)};
+                           la_gemm_scratch(par_threads())};
 
-    if (s.failed) {
+    if (s.failed || t.scratch == NULL) {
         mem_drop(&s);
+        free(t.scratch);
         return err_set(ERR_NOMEM, "no memory for a Gram matrix of %zu", d);
     }
     par_for(chunks, gram_task, &t);
@@ -176,6 +199,7 @@ enum err la_gram(float *gram, const float *x, size_t n, size_t d)
     for (size_t i = 0; i < chunks; i++)
         cpu_ops()->axpy_f32(gram, 1.0f, t.part + i * d * d, d * d);
     mem_drop(&s);
+    free(t.scratch);
     return ERR_OK;
 }
 
@@ -446,7 +470,7 @@ enum err la_spd_inverse(float *a, size_t n)
     struct mem_scratch m = {0};
     struct spd less = {.ld = n,
                        .nb = in,
-                       .scratch = la_gemm_scratch(&m),
+                       .scratch = la_gemm_scratch(t),
                        .block = mem_take(&m, t, in * in, sizeof(float)),
                        .panel = mem_take(&m, nb, in, sizeof(float))};
     struct spd s = {.a = a,
@@ -459,7 +483,7 @@ enum err la_spd_inverse(float *a, size_t n)
                     .panel = mem_take(&m, la_up(n, nb), nb, sizeof(float))};
     enum err e = ERR_OK;
 
-    if (m.failed)
+    if (m.failed || less.scratch == NULL)
         e = err_set(ERR_NOMEM, "no memory to invert a matrix of %zu", n);
     const size_t good = e == ERR_OK && n > 0 ? spd_factor(&s) : n;
 
@@ -474,5 +498,6 @@ enum err la_spd_inverse(float *a, size_t n)
         par_for(la_up(n, in) / in, spd_mirror_task, &s);
     }
     mem_drop(&m);
+    free(less.scratch);
     return e;
 }

@@ -29,6 +29,16 @@ static size_t gemm_min(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+/* n cut into pieces of at most `most`, as even as multiples of `unit` allow:
+ * the size of each but the last. */
+static size_t gemm_even(size_t n, size_t most, size_t unit)
+{
+    const size_t pieces = (n + most - 1) / most;
+    const size_t size = (n + pieces - 1) / pieces;
+
+    return (size + unit - 1) / unit * unit;
+}
+
 /* Rows of the next tile when `left` remain: as even as can be. */
 static size_t gemm_rows(size_t left)
 {
@@ -97,23 +107,26 @@ static void gemm_pack_b16(float *to, const struct krn_gemm *g, size_t j,
     }
 }
 
+/* Panels of B from column j0 + j on. */
 static void gemm_pack_b(float *to, const struct krn_gemm *g, size_t j0,
-                        size_t nc, size_t l0, size_t kc)
+                        size_t j, size_t nc, size_t l0, size_t kc)
 {
-    for (size_t j = 0; j < nc; j += GEMM_NR, to += kc * GEMM_NR) {
+    for (; j < nc; j += GEMM_NR) {
         for (size_t c = 0; c < GEMM_NR && j + c < nc; c += 16)
-            gemm_pack_b16(to + c, g, j0 + j + c, gemm_min(16, nc - j - c), l0,
-                          kc);
+            gemm_pack_b16(to + j * kc + c, g, j0 + j + c,
+                          gemm_min(16, nc - j - c), l0, kc);
     }
 }
 
 /* One tile of C and where to find its operands. */
 struct gemm_tile {
-    const float *a, *b; /* packed panels */
+    const float *a, *b;
     float *c;
     const float *next; /* the tile of C after this one, for prefetch */
-    size_t ldc, kc, n; /* n: columns, up to 16 nv */
-    bool zero;         /* start from 0, not from C */
+    size_t lda;        /* 0: a is a packed panel; else its row stride */
+    size_t ldb, ldc, kc;
+    size_t n;  /* columns, up to 16 nv */
+    bool zero; /* start from 0, not from C */
 };
 
 V_FN void gemm_load(struct v16 acc[][GEMM_NV], const struct gemm_tile *t,
@@ -153,9 +166,11 @@ V_FN void gemm_store(struct v16 acc[][GEMM_NV], const struct gemm_tile *t,
     }
 }
 
-V_FN void gemm_run(const struct gemm_tile *t, size_t mr, size_t nv)
+/* Element (r, k) of A is at a[r * row + k * step]. */
+V_FN void gemm_run(const struct gemm_tile *t, size_t mr, size_t nv, size_t row,
+                   size_t step)
 {
-    const float *a = t->a, *b = t->b, *end = a + t->kc * GEMM_MR;
+    const float *a = t->a, *b = t->b, *end = a + t->kc * step;
     struct v16 acc[GEMM_MR][GEMM_NV], vb[GEMM_NV];
 
     gemm_load(acc, t, mr, nv);
@@ -164,13 +179,13 @@ V_FN void gemm_run(const struct gemm_tile *t, size_t mr, size_t nv)
         _mm_prefetch((const char *)(t->next + r * t->ldc), _MM_HINT_T0);
         _mm_prefetch((const char *)(t->next + r * t->ldc + 16), _MM_HINT_T0);
     }
-    for (; a < end; a += GEMM_MR, b += GEMM_NR) {
+    for (; a < end; a += step, b += t->ldb) {
         V_UNROLL
         for (size_t v = 0; v < nv; v++)
             vb[v] = v_load(b + 16 * v);
         V_UNROLL
         for (size_t r = 0; r < mr; r++) {
-            const struct v16 va = v_set1(a[r]);
+            const struct v16 va = v_set1(a[r * row]);
 
             V_UNROLL
             for (size_t v = 0; v < nv; v++)
@@ -184,10 +199,16 @@ V_FN void gemm_run(const struct gemm_tile *t, size_t mr, size_t nv)
 #define GEMM_SHAPE(MR)                                                         \
     static void gemm_tile_##MR(const struct gemm_tile *t)                      \
     {                                                                          \
-        if (t->n > 16 * (GEMM_NV - 1))                                         \
-            gemm_run(t, MR, GEMM_NV);                                          \
+        const bool wide = t->n > 16 * (GEMM_NV - 1);                           \
+                                                                               \
+        if (t->lda != 0 && wide)                                               \
+            gemm_run(t, MR, GEMM_NV, t->lda, 1);                               \
+        else if (t->lda != 0)                                                  \
+            gemm_run(t, MR, 1, t->lda, 1);                                     \
+        else if (wide)                                                         \
+            gemm_run(t, MR, GEMM_NV, 1, GEMM_MR);                              \
         else                                                                   \
-            gemm_run(t, MR, 1);                                                \
+            gemm_run(t, MR, 1, 1, GEMM_MR);                                    \
     }
 GEMM_SHAPE(1)
 GEMM_SHAPE(2)
@@ -215,20 +236,39 @@ static void (*const gemm_tile_of[GEMM_MR + 1])(const struct gemm_tile *) = {
 #endif
 };
 
-/* C[mc][nc] at c from packed a and b. */
-static void gemm_block(const struct gemm_tile *proto, size_t mc, size_t nc)
-{
-    for (size_t j = 0; j < nc; j += GEMM_NR) {
-        struct gemm_tile t = *proto;
+/* A block of the loops: rows i.. (mc), columns j.. (nc), k from l (kc). */
+struct gemm_at {
+    const struct krn_gemm *g;
+    size_t i, mc, j, nc, l, kc;
+    bool copy_a, copy_b; /* packed, or read where they are */
+    float *pa, *pb;
+};
 
-        t.b += j * t.kc;
-        t.c += j;
-        t.n = gemm_min(GEMM_NR, nc - j);
-        for (size_t i = 0, mr; i < mc; i += mr) {
-            mr = gemm_rows(mc - i);
-            t.next = i + mr < mc ? t.c + mr * t.ldc : t.c;
+/* C += A B for the block, operands packed already where they have to be. */
+static void gemm_block(const struct gemm_at *p)
+{
+    const struct krn_gemm *g = p->g;
+    const float *a = p->copy_a ? p->pa : g->a + p->i * g->lda + p->l;
+    struct gemm_tile t = {.lda = p->copy_a ? 0 : g->lda,
+                          .ldc = g->ldc,
+                          .kc = p->kc,
+                          .zero = p->l == 0 && !g->add && !g->sub};
+
+    for (size_t j = 0; j < p->nc; j += GEMM_NR) {
+        t.n = gemm_min(GEMM_NR, p->nc - j);
+        t.a = a;
+        t.c = g->c + p->i * g->ldc + p->j + j;
+        t.ldb = GEMM_NR;
+        t.b = p->pb + j * p->kc;
+        if (!p->copy_b && t.n == GEMM_NR) {
+            t.ldb = g->ldb;
+            t.b = g->b + p->l * g->ldb + p->j + j;
+        }
+        for (size_t i = 0, mr; i < p->mc; i += mr) {
+            mr = gemm_rows(p->mc - i);
+            t.next = i + mr < p->mc ? t.c + mr * t.ldc : t.c;
             gemm_tile_of[mr](&t);
-            t.a += t.kc * GEMM_MR;
+            t.a += p->copy_a ? t.kc * GEMM_MR : mr * t.lda;
             t.c += mr * t.ldc;
         }
     }
@@ -242,32 +282,45 @@ static void gemm_zero(const struct krn_gemm *g)
     }
 }
 
+/* A copy costs about as much as reading the operand twice from the cache: it
+ * pays when the block is used by several tiles. */
+#define GEMM_FEW_COLS (4 * GEMM_NR)
+#define GEMM_FEW_ROWS (5 * GEMM_MR)
+
+static void gemm_columns(struct gemm_at *p)
+{
+    const struct krn_gemm *g = p->g;
+    const size_t rows = gemm_even(g->m, GEMM_MC, GEMM_MR);
+    const size_t deep = gemm_even(g->k, GEMM_KC, 16);
+
+    for (p->l = 0; p->l < g->k; p->l += deep) {
+        p->kc = gemm_min(deep, g->k - p->l);
+        gemm_pack_b(p->pb, g, p->j, p->copy_b ? 0 : p->nc / GEMM_NR * GEMM_NR,
+                    p->nc, p->l, p->kc);
+        for (p->i = 0; p->i < g->m; p->i += rows) {
+            p->mc = gemm_min(rows, g->m - p->i);
+            if (p->copy_a)
+                gemm_pack_a(p->pa, g, p->i, p->mc, p->l, p->kc);
+            gemm_block(p);
+        }
+    }
+}
+
 void KRN_TWIN(krn_gemm_f32)(const struct krn_gemm *g)
 {
-    const bool keep = g->add || g->sub;
-    float *pa = g->scratch, *pb = pa + GEMM_A_ROOM;
+    struct gemm_at p = {
+        .g = g, .pa = g->scratch, .pb = g->scratch + GEMM_A_ROOM};
 
-    if (g->k == 0 && !keep)
+    if (g->k == 0 && !g->add && !g->sub)
         gemm_zero(g);
-    for (size_t j = 0; j < g->n; j += GEMM_NC) {
-        const size_t nc = gemm_min(GEMM_NC, g->n - j);
+    p.copy_a = g->ta || g->n > GEMM_FEW_COLS;
+    p.copy_b = g->tb || g->sub || g->m > GEMM_FEW_ROWS;
+    if (g->m == 0 || g->n == 0 || g->k == 0)
+        return;
+    const size_t wide = gemm_even(g->n, GEMM_NC, GEMM_NR);
 
-        for (size_t l = 0; l < g->k; l += GEMM_KC) {
-            const size_t kc = gemm_min(GEMM_KC, g->k - l);
-
-            gemm_pack_b(pb, g, j, nc, l, kc);
-            for (size_t i = 0; i < g->m; i += GEMM_MC) {
-                const size_t mc = gemm_min(GEMM_MC, g->m - i);
-                const struct gemm_tile t = {.a = pa,
-                                            .b = pb,
-                                            .c = g->c + i * g->ldc + j,
-                                            .ldc = g->ldc,
-                                            .kc = kc,
-                                            .zero = l == 0 && !keep};
-
-                gemm_pack_a(pa, g, i, mc, l, kc);
-                gemm_block(&t, mc, nc);
-            }
-        }
+    for (; p.j < g->n; p.j += wide) {
+        p.nc = gemm_min(wide, g->n - p.j);
+        gemm_columns(&p);
     }
 }
