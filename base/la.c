@@ -32,7 +32,7 @@ static float *la_gemm_scratch(size_t threads)
 }
 
 #define GEMM_TASK_ROWS 2048
-#define GEMM_TASK_COLS 1760
+#define GEMM_TASK_COLS 1792
 #define GEMM_ALONE 1e6 /* multiply-adds that are not worth a second thread */
 
 struct gemm_tasks {

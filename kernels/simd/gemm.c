@@ -17,8 +17,8 @@
 #define GEMM_NV 1
 #endif
 #define GEMM_NR (16 * GEMM_NV)
-#define GEMM_KC 256
-#define GEMM_MC 252
+#define GEMM_KC 512
+#define GEMM_MC 126
 #define GEMM_A_ROOM                                                            \
     (GEMM_MC * GEMM_KC + 16) /* 16: the last store runs over                   \
                               */
@@ -176,8 +176,8 @@ V_FN void gemm_run(const struct gemm_tile *t, size_t mr, size_t nv, size_t row,
     gemm_load(acc, t, mr, nv);
     V_UNROLL
     for (size_t r = 0; r < mr; r++) {
-        _mm_prefetch((const char *)(t->next + r * t->ldc), _MM_HINT_T0);
-        _mm_prefetch((const char *)(t->next + r * t->ldc + 16), _MM_HINT_T0);
+        _mm_prefetch((const char *)(t->next + r * t->ldc), _MM_HINT_T1);
+        _mm_prefetch((const char *)(t->next + r * t->ldc + 16), _MM_HINT_T1);
     }
     for (; a < end; a += step, b += t->ldb) {
         V_UNROLL
