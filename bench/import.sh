@@ -19,7 +19,7 @@ set -- $(timed "$recd" --store "$dir/store" -q import "$dir/rows.csv")
 ours=$1 peak=$2
 sed 1d "$dir/rows.csv" >"$dir/bare.csv" && rm "$dir/rows.csv"
 cat >"$dir/load.sql" <<SQL
-CREATE TABLE rows(user TEXT, item TEXT, rating REAL, timestamp INTEGER, PRIMARY KEY(user, item)) WITHOUT ROWID;
+CREATE TABLE rows(user TEXT, item TEXT, rating REAL, timestamp INTEGER, PRIMARY KEY(user, item));
 .mode csv
 .import $dir/bare.csv rows
 SQL
