@@ -67,6 +67,22 @@ static enum err read_rating(struct reader *r, const char *text, float *out)
     return ERR_OK;
 }
 
+/* Up to 15 digits and nothing else: exact, and much faster than strtoll(). */
+static bool whole_number(const struct sto_cell *c, int64_t *out)
+{
+    int64_t x = 0;
+
+    if (c->len > 15)
+        return false;
+    for (size_t i = 0; i < c->len; i++) {
+        if (c->text[i] < '0' || c->text[i] > '9')
+            return false;
+        x = 10 * x + (c->text[i] - '0');
+    }
+    *out = x;
+    return true;
+}
+
 static enum err read_time(struct reader *r, const struct sto_cell *c,
                           int64_t *out)
 {
@@ -74,10 +90,8 @@ static enum err read_time(struct reader *r, const struct sto_cell *c,
 
     if (c->len == 0)
         return ERR_OK;
-    if (c->len < 16 && strspn(c->text, "0123456789") == c->len) {
-        *out = strtoll(c->text, NULL, 10);
+    if (whole_number(c, out))
         return ERR_OK;
-    }
     if (!sto_number(c->text, &x))
         return err_set(ERR_FORMAT,
                        "%s:%llu: timestamp \"%.60s\" is not a number of "
@@ -230,8 +244,12 @@ enum err sto_import_read(struct sto_import *im, const char *path)
         const size_t before = im->n;
 
         e = read_rows(r);
-        if (e != ERR_OK)
+        if (e == ERR_OK)
+            e = sto_rows_flush(im);
+        if (e != ERR_OK) {
             im->n = before;
+            im->batch.n = im->batch.text_n = 0;
+        }
     }
     sto_lines_close(&r->in);
     free(r);

@@ -1,6 +1,6 @@
 /*
  * store/rows.h - the rows of one import in memory (columns), and the state
- * that parse.c and import.c share.
+ * that parse.c, rows.c and commit.c share.
  */
 #ifndef STO_ROWS_H
 #define STO_ROWS_H
@@ -9,6 +9,17 @@
 #include "store/import.h"
 
 #define STO_NO_TIME INT64_MIN
+#define STO_BATCH 8192 /* rows whose ids are looked up together */
+
+/* Rows that are read and not numbered yet: [0] people, [1] items. */
+struct sto_batch {
+    size_t n, text_n, text_room;
+    char *text;
+    size_t at[2][STO_BATCH];
+    uint32_t len[2][STO_BATCH];
+    float value[STO_BATCH];
+    int64_t time[STO_BATCH];
+};
 
 struct sto_import {
     struct sto_import_opts opts;
@@ -18,14 +29,18 @@ struct sto_import {
     float *value;          /* [n] */
     int64_t *time;         /* [n] */
     size_t n, user_room, item_room, value_room, time_room;
-    bool any_value, any_time;
     uint64_t skipped;
+    struct sto_batch batch;
 };
 
-/* One more row; ids become numbers. */
+/* One more row.  ERR_NOMEM; ERR_FORMAT when two ids have one key. */
 ERR_CHECK
 enum err sto_rows_add(struct sto_import *im, const char *user, size_t user_len,
                       const char *item, size_t item_len, float value,
                       int64_t time);
+
+/* Number the rows that wait: call it after the last sto_rows_add(). */
+ERR_CHECK
+enum err sto_rows_flush(struct sto_import *im);
 
 #endif
