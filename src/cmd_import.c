@@ -48,32 +48,47 @@ static enum err options(struct sto_import_opts *o)
                          v.min_rating);
 }
 
-static enum err import_rows(struct sto *st, int n, char **file,
-                            struct sto_import_stats *s)
+static enum err read_all(struct sto_import *im, int n, char **file)
+{
+    if (v.catalogue != NULL)
+        ERR_TRY(sto_import_entities(im, STO_ITEMS, v.catalogue));
+    if (v.users != NULL)
+        ERR_TRY(sto_import_entities(im, STO_USERS, v.users));
+    for (int i = 0; i < n; i++)
+        ERR_TRY(sto_import_read(im, file[i]));
+    return ERR_OK;
+}
+
+/* A store that cannot be opened is said before the files are read. */
+static enum err check_store(const char *dir)
+{
+    struct sto *st = NULL;
+    const enum err e = sto_open(&st, dir, STO_READ);
+
+    sto_close(st);
+    return e == ERR_NOTFOUND ? ERR_OK : e;
+}
+
+/* Everything is read before a store is made or changed. */
+static enum err import_all(const char *dir, int n, char **file,
+                           struct sto_import_stats *s)
 {
     struct sto_import_opts o;
     struct sto_import *im;
+    struct sto *st = NULL;
 
     ERR_TRY(options(&o));
+    ERR_TRY(check_store(dir));
     ERR_TRY(sto_import_new(&im, &o));
-    enum err e = ERR_OK;
+    enum err e = read_all(im, n, file);
 
-    for (int i = 0; i < n && e == ERR_OK; i++)
-        e = sto_import_read(im, file[i]);
+    if (e == ERR_OK)
+        e = sto_open(&st, dir, STO_WRITE);
     if (e == ERR_OK)
         e = sto_import_commit(im, st, s);
+    sto_close(st);
     sto_import_free(im);
     return e;
-}
-
-static enum err import_all(struct sto *st, int n, char **file,
-                           struct sto_import_stats *s)
-{
-    if (v.catalogue != NULL)
-        ERR_TRY(sto_import_entities(st, STO_ITEMS, v.catalogue, v.skip_bad, s));
-    if (v.users != NULL)
-        ERR_TRY(sto_import_entities(st, STO_USERS, v.users, v.skip_bad, s));
-    return n > 0 ? import_rows(st, n, file, s) : ERR_OK;
 }
 
 static void print(const struct sto_import_stats *s, const struct cmd_common *c)
@@ -101,15 +116,11 @@ static int run(const struct cmd_common *c, int n_words, char **word)
 {
     struct sto_import_stats s = {0};
     const double start = cmd_ui_now();
-    struct sto *st = NULL;
 
     if (n_words == 0 && v.catalogue == NULL && v.users == NULL)
         return cmd_ui_exit(err_set(ERR_ARG, "name a file to import"));
-    enum err e = sto_open(&st, cmd_ui_store_dir(c), STO_WRITE);
+    const enum err e = import_all(cmd_ui_store_dir(c), n_words, word, &s);
 
-    if (e == ERR_OK)
-        e = import_all(st, n_words, word, &s);
-    sto_close(st);
     s.seconds = cmd_ui_now() - start;
     if (e == ERR_OK)
         print(&s, c);

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/log.h"
 #include "base/opt.h"
 #include "store/parse.h"
 
@@ -109,38 +108,35 @@ static void quoted_cell(void *data, size_t len, void *arg)
     q->n++;
 }
 
-/* A line with quotes: libcsv.  Its buffer is apart from the line, and what
- * comes out is never longer than what went in. */
-static size_t cut_quoted(char *line, size_t len, char separator,
-                         struct sto_cell *cell)
+/* A line with quotes: libcsv.  A cell comes out, from libcsv's own buffer,
+ * when the line was read beyond its end, and is no longer than it was: that is
+ * why it may go back into the line. */
+static enum err cut_quoted(char *line, size_t len, char separator,
+                           struct sto_cell *cell, size_t *n)
 {
     struct csv_parser p;
     struct quoted q = {.cell = cell, .to = line};
-    char *copy = malloc(len + 1);
-    bool good = copy != NULL && csv_init(&p, CSV_STRICT | CSV_STRICT_FINI) == 0;
 
-    if (good) {
-        memcpy(copy, line, len);
-        csv_set_delim(&p, (unsigned char)separator);
-        good = csv_parse(&p, copy, len, quoted_cell, NULL, &q) == len &&
-               csv_fini(&p, quoted_cell, NULL, &q) == 0;
-        csv_free(&p);
-    }
-    free(copy);
-    if (!good)
-        return 0;
-    return q.n > STO_CELLS ? STO_CELLS + 1 : q.n;
+    *n = 0;
+    if (csv_init(&p, CSV_STRICT | CSV_STRICT_FINI) != 0)
+        return err_set(ERR_NOMEM, "no memory to read a row");
+    csv_set_delim(&p, (unsigned char)separator);
+    if (csv_parse(&p, line, len, quoted_cell, NULL, &q) == len &&
+        csv_fini(&p, quoted_cell, NULL, &q) == 0)
+        *n = q.n > STO_CELLS ? STO_CELLS + 1 : q.n;
+    const bool no_memory = *n == 0 && csv_error(&p) == CSV_ENOMEM;
+
+    csv_free(&p);
+    return no_memory ? err_set(ERR_NOMEM, "no memory to read a row") : ERR_OK;
 }
 
-size_t sto_cells(char *line, size_t len, char separator,
-                 struct sto_cell cell[STO_CELLS])
+static size_t cut_plain(char *line, size_t len, char separator,
+                        struct sto_cell *cell)
 {
     const size_t step = separator == ':' ? 2 : 1;
     char *p = line, *end = line + len;
     size_t n = 0;
 
-    if ((separator == ',' || separator == ';') && memchr(line, '"', len))
-        return cut_quoted(line, len, separator, cell);
     for (;;) {
         char *cut = memchr(p, separator, (size_t)(end - p));
 
@@ -157,215 +153,20 @@ size_t sto_cells(char *line, size_t len, char separator,
     }
 }
 
-/* --- layouts
- * ------------------------------------------------------------------ */
-
-static const struct {
-    enum sto_role role;
-    const char *names; /* blank-separated, lower case */
-} known[] = {
-    {STO_ROLE_USER, " user userid user_id uid session_id sessionid "
-                    "reviewerid visitorid customer_id "},
-    {STO_ROLE_ITEM, " item itemid item_id iid movieid movie_id artistid "
-                    "artist_id asin productid product_id business_id bookid "
-                    "book_id song_id track_id "},
-    {STO_ROLE_RATING, " rating ratings score value weight count stars plays "
-                      "overall playcount "},
-    {STO_ROLE_TIME, " timestamp time unixtime unix_time unixreviewtime ts "},
-};
-
-static enum sto_role role_of(const char *name, size_t len)
+enum err sto_cells(char *line, size_t len, char separator,
+                   struct sto_cell cell[STO_CELLS], size_t *n)
 {
-    char word[34];
-
-    if (len == 0 || len > 30)
-        return STO_ROLE_NONE;
-    word[0] = ' ';
-    for (size_t i = 0; i < len; i++)
-        word[i + 1] = (char)tolower((unsigned char)name[i]);
-    word[len + 1] = ' ';
-    word[len + 2] = '\0';
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        if (strstr(known[i].names, word) != NULL)
-            return known[i].role;
-    return STO_ROLE_NONE;
-}
-
-/* Roles from the cells of a header; false when user or item is missing. */
-static bool roles_from_header(struct sto_layout *l, const struct sto_cell *cell,
-                              size_t n)
-{
-    bool have[5] = {false};
-
-    l->n_columns = n;
-    for (size_t i = 0; i < n; i++) {
-        const char *colon = memchr(cell[i].text, ':', cell[i].len);
-        const size_t len = l->format == STO_RECBOLE && colon != NULL
-                               ? (size_t)(colon - cell[i].text)
-                               : cell[i].len;
-        enum sto_role role = role_of(cell[i].text, len);
-
-        if (have[role])
-            role = STO_ROLE_NONE;
-        l->role[i] = role;
-        have[role] = true;
-    }
-    return have[STO_ROLE_USER] && have[STO_ROLE_ITEM];
-}
-
-static void roles_by_position(struct sto_layout *l, size_t n)
-{
-    l->n_columns = n;
-    for (size_t i = 0; i < n; i++)
-        l->role[i] = i < 4 ? (enum sto_role)(STO_ROLE_USER + i) : STO_ROLE_NONE;
-}
-
-/* --columns user,item,-,rating */
-static enum err roles_from_option(struct sto_layout *l, const char *columns)
-{
-    char text[512];
-    struct sto_cell cell[STO_CELLS];
-    const int len = snprintf(text, sizeof(text), "%s", columns);
-    bool have[5] = {false};
-
-    if (len < 0 || (size_t)len >= sizeof(text))
-        return err_set(ERR_ARG, "--columns is too long");
-    const size_t n = sto_cells(text, (size_t)len, ',', cell);
-
-    for (size_t i = 0; i < n && n <= STO_CELLS; i++) {
-        l->role[i] = role_of(cell[i].text, cell[i].len);
-        have[l->role[i]] = true;
-        if (l->role[i] == STO_ROLE_NONE && strcmp(cell[i].text, "-") != 0)
-            return err_set(ERR_ARG,
-                           "--columns: \"%s\" is none of user, item, rating, "
-                           "timestamp, - (for a column to skip)",
-                           cell[i].text);
-    }
-    if (n == 0 || n > STO_CELLS || !have[STO_ROLE_USER] || !have[STO_ROLE_ITEM])
-        return err_set(ERR_ARG, "--columns must name user and item");
-    l->n_columns = n;
+    if ((separator == ',' || separator == ';') && memchr(line, '"', len))
+        return cut_quoted(line, len, separator, cell, n);
+    *n = cut_plain(line, len, separator, cell);
     return ERR_OK;
 }
 
-static bool all_integers(const struct sto_cell *cell, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (cell[i].len == 0 ||
-            strspn(cell[i].text, "0123456789") != cell[i].len)
-            return false;
-    return true;
-}
-
-static size_t count_of(const char *line, char c)
+size_t sto_count_char(const char *text, char c)
 {
     size_t n = 0;
 
-    for (; *line != '\0'; line++)
-        n += *line == c;
+    for (; *text != '\0'; text++)
+        n += *text == c;
     return n;
-}
-
-/* The separator that the first line speaks for. */
-static void guess_separator(struct sto_layout *l, const char *first)
-{
-    if (strstr(first, "::") != NULL) {
-        l->format = STO_ML_1M;
-        l->separator = ':';
-    } else if (strchr(first, '\t') != NULL) {
-        l->format = STO_TSV;
-        l->separator = '\t';
-    } else if (count_of(first, ',') > 0) {
-        l->format = STO_CSV;
-        l->separator = ',';
-    } else if (count_of(first, ';') > 0) {
-        l->format = STO_CSV;
-        l->separator = ';';
-    } else {
-        l->format = STO_ADJACENCY;
-        l->separator = ' ';
-    }
-}
-
-static void separator_of_format(struct sto_layout *l, enum sto_format f,
-                                const char *first)
-{
-    l->format = f;
-    l->separator =
-        f == STO_CSV
-            ? (count_of(first, ',') == 0 && count_of(first, ';') > 0 ? ';'
-                                                                     : ',')
-        : f == STO_ML_1M     ? ':'
-        : f == STO_ADJACENCY ? ' '
-                             : '\t';
-}
-
-static enum err need_columns(const char *path)
-{
-    return err_set(ERR_FORMAT,
-                   "%s:1: cannot tell which column is the user and which the "
-                   "item (say it with --columns user,item,rating,timestamp; - "
-                   "skips a column)",
-                   path);
-}
-
-/* Roles of a table: from --columns, else its header, else positions. */
-static enum err find_roles(struct sto_layout *l, const char *path, char *first,
-                           const struct sto_import_opts *o)
-{
-    struct sto_cell cell[STO_CELLS];
-    const size_t n = sto_cells(first, strlen(first), l->separator, cell);
-    double x;
-
-    if (n == 0 || n > STO_CELLS)
-        return need_columns(path);
-    const bool named = roles_from_header(l, cell, n);
-    const bool typed =
-        l->separator == '\t' && memchr(cell[0].text, ':', cell[0].len) != NULL;
-
-    if (!named && typed && l->format == STO_TSV) {
-        l->format = STO_RECBOLE;
-        l->header = roles_from_header(l, cell, n);
-    } else {
-        l->header = named;
-    }
-    if (o->columns != NULL)
-        return roles_from_option(l, o->columns);
-    if (l->header)
-        return ERR_OK;
-    if (n < 2 || l->format == STO_RECBOLE ||
-        (n > 2 && !sto_number(cell[2].text, &x)))
-        return need_columns(path);
-    if (l->format == STO_TSV && n == 4 && all_integers(cell, n))
-        l->format = STO_ML_100K;
-    roles_by_position(l, n);
-    return ERR_OK;
-}
-
-enum err sto_layout_guess(struct sto_layout *out, const char *path,
-                          const char *head, const struct sto_import_opts *o)
-{
-    struct sto_layout l = {.format = o->format};
-    const size_t len = strcspn(head, "\r\n");
-    char *first = malloc(len + 1);
-
-    if (first == NULL)
-        return err_set(ERR_NOMEM, "no memory to read %s", path);
-    memcpy(first, head, len);
-    first[len] = '\0';
-    if (o->format == STO_AUTO)
-        guess_separator(&l, first);
-    else
-        separator_of_format(&l, o->format, first);
-    enum err e = ERR_OK;
-
-    if (l.format != STO_ADJACENCY)
-        e = find_roles(&l, path, first, o);
-    free(first);
-    if (e != ERR_OK)
-        return e;
-    if (o->format == STO_AUTO)
-        log_info("%s: reading it as %s%s (--format says otherwise)", path,
-                 sto_format_name(l.format), l.header ? " with a header" : "");
-    *out = l;
-    return ERR_OK;
 }

@@ -52,6 +52,7 @@ struct commit {
     uint32_t *item_refs; /* [items] new rows per item */
     struct block *block;
     uint64_t stored;
+    struct sto_import_stats listed;
 };
 
 /* --- one person ----------------------------------------------------------- */
@@ -301,6 +302,8 @@ static enum err write_all(void *arg, struct sto_txn *t)
     const struct sto_ids *items = &im->items;
 
     c->stored = 0;
+    c->listed = (struct sto_import_stats){0};
+    ERR_TRY(sto_listed_write(im->listed, t, &c->listed));
     memset(c->item_refs, 0, items->n * sizeof(*c->item_refs));
     for (size_t r = 0; r < im->n; r++)
         c->item_refs[im->item[r]]++;
@@ -369,6 +372,11 @@ enum err sto_import_commit(struct sto_import *im, struct sto *st,
     mem_drop(&tmp);
     if (e != ERR_OK)
         return e;
+    if (im->n + im->skipped == 0) { /* lists alone */
+        c.listed.seconds = out->seconds;
+        *out = c.listed;
+        return ERR_OK;
+    }
     *out = (struct sto_import_stats){.read = im->n + im->skipped,
                                      .stored = c.stored,
                                      .duplicates = im->n - c.stored,

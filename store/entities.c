@@ -14,6 +14,7 @@
 #include "store/env.h"
 #include "store/lines.h"
 #include "store/parse.h"
+#include "store/rows.h"
 
 /* Columns of files without a header, in order. */
 static const char *const item_100k[] = {
@@ -33,7 +34,8 @@ struct one {
     char *id, *attributes; /* owned */
 };
 
-struct table {
+struct sto_listed {
+    struct sto_listed *older;
     enum sto_kind kind;
     bool skip_bad;
     struct sto_lines in;
@@ -53,7 +55,8 @@ static enum err no_memory(void)
     return err_set(ERR_NOMEM, "no memory for a catalogue");
 }
 
-static enum err set_names(struct table *t, const char *const *name, size_t n)
+static enum err set_names(struct sto_listed *t, const char *const *name,
+                          size_t n)
 {
     for (t->n_names = 0; t->n_names < n; t->n_names++)
         if ((t->name[t->n_names] = mem_text(name[t->n_names])) == NULL)
@@ -62,11 +65,12 @@ static enum err set_names(struct table *t, const char *const *name, size_t n)
 }
 
 /* Names (and types) of a header's cells; the first column is the id. */
-static enum err header_names(struct table *t, char *line, size_t len)
+static enum err header_names(struct sto_listed *t, char *line, size_t len)
 {
     struct sto_cell cell[STO_CELLS];
-    const size_t n = sto_cells(line, len, t->separator, cell);
+    size_t n;
 
+    ERR_TRY(sto_cells(line, len, t->separator, cell, &n));
     if (n == 0 || n > STO_CELLS)
         return err_set(ERR_FORMAT, "%s:1: a header that cannot be read",
                        t->in.path);
@@ -87,19 +91,10 @@ static enum err header_names(struct table *t, char *line, size_t len)
     return ERR_OK;
 }
 
-static size_t count_of(const char *line, char c)
-{
-    size_t n = 0;
-
-    for (; *line != '\0'; line++)
-        n += *line == c;
-    return n;
-}
-
-static enum err layout(struct table *t, char *line, size_t len)
+static enum err layout(struct sto_listed *t, char *line, size_t len)
 {
     const bool items = t->kind == STO_ITEMS;
-    const size_t bars = count_of(line, '|');
+    const size_t bars = sto_count_char(line, '|');
 
     t->list_separator = '|';
     if (strstr(line, "::") != NULL) {
@@ -142,43 +137,55 @@ static json_t *json_text(const char *text, size_t len)
     return j;
 }
 
+/* Appending and setting take NULL as a failure, so that one test at the end
+ * of a chain is enough. */
 static json_t *json_list(char *text, char separator)
 {
     json_t *list = json_array();
+    int bad = list == NULL;
 
-    for (char *p = text; *p != '\0';) {
+    for (char *p = text; *p != '\0' && !bad;) {
         const size_t n = strcspn(p, (char[]){separator, '\0'});
 
         if (n > 0)
-            (void)json_array_append_new(list, json_text(p, n));
+            bad = json_array_append_new(list, json_text(p, n));
         p += n + (p[n] != '\0');
     }
-    return list;
+    if (!bad)
+        return list;
+    json_decref(list);
+    return NULL;
 }
 
-static json_t *attributes_of(const struct table *t, const struct sto_cell *cell,
-                             size_t n)
+/* NULL when there is no memory. */
+static json_t *attributes_of(const struct sto_listed *t,
+                             const struct sto_cell *cell, size_t n)
 {
     json_t *object = json_object(), *genres = json_array();
+    int bad = object == NULL || genres == NULL;
 
-    for (size_t i = 1; i < n; i++) {
+    for (size_t i = 1; i < n && !bad; i++) {
         if (t->flags && i >= 5) {
             if (cell[i].text[0] == '1')
-                (void)json_array_append_new(genres, json_string(t->name[i]));
+                bad = json_array_append_new(genres, json_string(t->name[i]));
         } else if (cell[i].len > 0) {
-            (void)json_object_set_new(
+            bad = json_object_set_new(
                 object, t->name[i],
                 t->list[i] ? json_list(cell[i].text, t->list_separator)
                            : json_text(cell[i].text, cell[i].len));
         }
     }
-    if (json_array_size(genres) > 0)
-        (void)json_object_set(object, "genres", genres);
+    if (!bad && json_array_size(genres) > 0)
+        bad = json_object_set(object, "genres", genres);
     json_decref(genres);
-    return object;
+    if (!bad)
+        return object;
+    json_decref(object);
+    return NULL;
 }
 
-static enum err add_one(struct table *t, const struct sto_cell *cell, size_t n)
+static enum err add_one(struct sto_listed *t, const struct sto_cell *cell,
+                        size_t n)
 {
     char id[2 * STO_ID_BYTES + 2];
     size_t len = cell[0].len;
@@ -191,6 +198,9 @@ static enum err add_one(struct table *t, const struct sto_cell *cell, size_t n)
                        len == 0 ? "empty" : "too long");
     ERR_TRY(mem_grow(&t->one, &t->room, t->n + 1, sizeof(*t->one)));
     json_t *object = attributes_of(t, cell, n);
+
+    if (object == NULL)
+        return no_memory();
     struct one o = {mem_text(sto_utf8(cell[0].text, &len, id)),
                     json_object_size(object) > 0
                         ? json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS)
@@ -201,14 +211,15 @@ static enum err add_one(struct table *t, const struct sto_cell *cell, size_t n)
     return o.id != NULL && o.attributes != NULL ? ERR_OK : no_memory();
 }
 
-static enum err read_one(struct table *t, char *line, size_t len)
+static enum err read_one(struct sto_listed *t, char *line, size_t len)
 {
     struct sto_cell cell[STO_CELLS] = {{line, len}};
-    const size_t n =
-        t->separator == 0 ? 1 : sto_cells(line, len, t->separator, cell);
+    size_t n = 1;
 
     if (len == 0)
         return ERR_OK;
+    if (t->separator != 0)
+        ERR_TRY(sto_cells(line, len, t->separator, cell, &n));
     enum err e = n == t->n_names
                      ? add_one(t, cell, n)
                      : err_set(ERR_FORMAT,
@@ -224,7 +235,7 @@ static enum err read_one(struct table *t, char *line, size_t len)
     return e;
 }
 
-static enum err read_table(struct table *t)
+static enum err read_table(struct sto_listed *t)
 {
     char *line;
     size_t len;
@@ -242,17 +253,24 @@ static enum err read_table(struct table *t)
     return ERR_OK;
 }
 
-static enum err write_table(void *arg, struct sto_txn *txn)
+enum err sto_listed_write(const struct sto_listed *l, struct sto_txn *t,
+                          struct sto_import_stats *out)
 {
-    struct table *t = arg;
-
-    for (size_t i = 0; i < t->n; i++)
-        ERR_TRY(sto_entity_list(txn, t->kind, t->one[i].id,
-                                strlen(t->one[i].id), t->one[i].attributes));
+    for (; l != NULL; l = l->older) {
+        for (size_t i = 0; i < l->n; i++)
+            ERR_TRY(sto_entity_list(t, l->kind, l->one[i].id,
+                                    strlen(l->one[i].id),
+                                    l->one[i].attributes));
+        out->read += l->n + l->skipped;
+        out->stored += l->n;
+        out->skipped += l->skipped;
+        out->users += l->kind == STO_USERS ? l->n : 0;
+        out->items += l->kind == STO_ITEMS ? l->n : 0;
+    }
     return ERR_OK;
 }
 
-static void table_free(struct table *t)
+static void free_one(struct sto_listed *t)
 {
     sto_lines_close(&t->in);
     for (size_t i = 0; i < STO_CELLS; i++)
@@ -265,28 +283,34 @@ static void table_free(struct table *t)
     free(t);
 }
 
-enum err sto_import_entities(struct sto *st, enum sto_kind kind,
-                             const char *path, bool skip_bad,
-                             struct sto_import_stats *out)
+void sto_listed_free(struct sto_listed *l)
 {
-    struct table *t = mem_array(1, sizeof(*t));
+    while (l != NULL) {
+        struct sto_listed *older = l->older;
+
+        free_one(l);
+        l = older;
+    }
+}
+
+enum err sto_import_entities(struct sto_import *im, enum sto_kind kind,
+                             const char *path)
+{
+    struct sto_listed *t = mem_array(1, sizeof(*t));
 
     if (t == NULL)
         return no_memory();
     t->kind = kind;
-    t->skip_bad = skip_bad;
+    t->skip_bad = im->opts.skip_bad;
     enum err e = sto_lines_open(&t->in, path);
 
     if (e == ERR_OK)
         e = read_table(t);
-    if (e == ERR_OK)
-        e = sto_write(st, write_table, t);
-    if (e == ERR_OK)
-        *out = (struct sto_import_stats){.read = t->n + t->skipped,
-                                         .stored = t->n,
-                                         .skipped = t->skipped,
-                                         .users = kind == STO_USERS ? t->n : 0,
-                                         .items = kind == STO_ITEMS ? t->n : 0};
-    table_free(t);
-    return e;
+    if (e != ERR_OK) {
+        free_one(t);
+        return e;
+    }
+    t->older = im->listed;
+    im->listed = t;
+    return ERR_OK;
 }

@@ -45,7 +45,8 @@ struct sto_import_opts {
 };
 
 struct sto_import_stats {
-    uint64_t read;         /* rows (pairs, for adjacency) parsed */
+    uint64_t read;         /* rows (pairs, for adjacency) parsed; where only
+                              lists were read: their entries */
     uint64_t stored;       /* rows new to the store */
     uint64_t duplicates;   /* rows that met an earlier one (file or store) */
     uint64_t skipped;      /* bad rows left out, and rows below min_rating */
@@ -62,16 +63,13 @@ void sto_import_free(struct sto_import *im);
 
 /*
  * Parse one file ("-" = stdin; gz by magic bytes).  Logs what it guessed.
- * ERR_FORMAT: "FILE:LINE: column N: what is wrong (what to do)".
+ * ERR_FORMAT: "FILE:LINE: column N: what is wrong (what to do)", without the
+ * column where the whole row is wrong.
  * ERR_NOMEM: the rows would not fit; said before reading, with the estimate,
  * where the file's size is known.
  */
 ERR_CHECK
 enum err sto_import_read(struct sto_import *im, const char *path);
-
-ERR_CHECK
-enum err sto_import_commit(struct sto_import *im, struct sto *st,
-                           struct sto_import_stats *out);
 
 /*
  * Catalogue of items, or file of users, with attributes: MovieLens u.item
@@ -81,9 +79,13 @@ enum err sto_import_commit(struct sto_import *im, struct sto *st,
  * turned into UTF-8.
  */
 ERR_CHECK
-enum err sto_import_entities(struct sto *st, enum sto_kind kind,
-                             const char *path, bool skip_bad,
-                             struct sto_import_stats *out);
+enum err sto_import_entities(struct sto_import *im, enum sto_kind kind,
+                             const char *path);
+
+/* Everything that was read into the store: one transaction. */
+ERR_CHECK
+enum err sto_import_commit(struct sto_import *im, struct sto *st,
+                           struct sto_import_stats *out);
 
 /* Rows already in memory (synthetic data, tests): ids are borrowed. */
 struct sto_row {

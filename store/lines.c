@@ -85,6 +85,11 @@ static enum err finish_line(struct sto_lines *in, size_t n, char **line,
     }
     if (n > 0 && p[n - 1] == '\r')
         p[--n] = '\0';
+    if (in->number == 1 && memchr(p, '\r', n) != NULL)
+        return err_set(ERR_FORMAT,
+                       "%s:1: the lines end with CR alone: turn them into LF "
+                       "first (tr '\\r' '\\n' <FILE >NEW)",
+                       in->path);
     if (memchr(p, '\0', n) != NULL)
         return err_set(ERR_FORMAT,
                        "%s:%llu: a NUL byte: this is not a text file", in->path,
@@ -121,4 +126,18 @@ enum err sto_lines_next(struct sto_lines *in, char **line, size_t *len)
         return ERR_OK;
     }
     return finish_line(in, in->end - in->start, line, len);
+}
+
+const char *sto_lines_ahead(struct sto_lines *in, size_t *n)
+{
+    in->buf[in->end] = '\0';
+    *n = in->end - in->start;
+    return in->buf + in->start;
+}
+
+double sto_lines_packed(const struct sto_lines *in)
+{
+    const z_off_t at = gzoffset(in->gz);
+
+    return at > 0 ? (double)at : 0.0;
 }

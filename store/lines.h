@@ -36,4 +36,12 @@ void sto_lines_close(struct sto_lines *in);
 ERR_CHECK
 enum err sto_lines_next(struct sto_lines *in, char **line, size_t *len);
 
+/* Bytes of the file itself that were taken so far (compressed ones of a gz
+ * file); 0 when that cannot be told. */
+double sto_lines_packed(const struct sto_lines *in);
+
+/* What is in memory behind the line last returned, NUL-ended (the rest of the
+ * file, or its next megabyte): to look at, before the next call. */
+const char *sto_lines_ahead(struct sto_lines *in, size_t *n);
+
 #endif

@@ -33,18 +33,24 @@ struct sto_layout {
 };
 
 /*
- * Cut a line in place; quotes (CSV only) are taken off by libcsv.  Returns
- * the number of cells, or STO_CELLS + 1 when there are more than fit;
- * 0 with a badly quoted line.
+ * Cut a line in place; quotes (CSV only) are taken off by libcsv.  *n is the
+ * number of cells, or STO_CELLS + 1 when there are more than fit; 0 with a
+ * badly quoted line.  ERR_NOMEM.
  */
-size_t sto_cells(char *line, size_t len, char separator,
-                 struct sto_cell cell[STO_CELLS]);
+ERR_CHECK
+enum err sto_cells(char *line, size_t len, char separator,
+                   struct sto_cell cell[STO_CELLS], size_t *n);
 
-/* Work out the layout from the first line(s), given as text ended by NUL,
- * lines separated by LF.  `path` is for sentences. */
+/* How often c is in text. */
+size_t sto_count_char(const char *text, char c);
+
+/* Work out the layout from the first line and, to tell a header, the second
+ * ("" where there is none), both ended by NUL, CR or LF.  `path` is for
+ * sentences. */
 ERR_CHECK
 enum err sto_layout_guess(struct sto_layout *out, const char *path,
-                          const char *head, const struct sto_import_opts *o);
+                          const char *line, const char *second,
+                          const struct sto_import_opts *o);
 
 /* Numbers as people write them; false when text is not one. */
 bool sto_number(const char *text, double *out);

@@ -1,5 +1,7 @@
 /* store/read.c - one file of interactions into rows in memory. */
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,8 +11,6 @@
 #include "store/parse.h"
 #include "store/rows.h"
 
-#define ROW_BYTES 28.0 /* columns, grouping, and a share of the tables */
-
 struct reader {
     struct sto_import *im;
     struct sto_lines in;
@@ -18,35 +18,42 @@ struct reader {
     char utf8[2][2 * STO_ID_BYTES + 2];
 };
 
-static enum err bad(const struct reader *r, const char *what, const char *text)
+/* "FILE:LINE: column N: what is wrong (...)"; column 0: the whole row. */
+__attribute__((format(printf, 3, 4))) static enum err bad(
+    const struct reader *r, size_t column, const char *format, ...)
 {
-    return err_set(ERR_FORMAT, "%s:%llu: %s \"%.60s\" %s", r->in.path,
-                   (unsigned long long)r->in.number, what, text,
-                   "(use --skip-bad to leave such rows out)");
+    char what[256], where[48] = "";
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(what, sizeof(what), format, args);
+    va_end(args);
+    if (column > 0)
+        (void)snprintf(where, sizeof(where), "column %zu: ", column);
+    return err_set(ERR_FORMAT,
+                   "%s:%llu: %s%s (use --skip-bad to leave such rows out)",
+                   r->in.path, (unsigned long long)r->in.number, where, what);
 }
 
 /* An id as stored: 1..STO_ID_BYTES bytes of UTF-8 without blanks around. */
-static enum err read_id(struct reader *r, const char *what, int which,
+static enum err read_id(struct reader *r, size_t column, int which,
                         const struct sto_cell *c, const char **id, size_t *len)
 {
+    static const char *const name[2] = {"user", "item"};
+
     *len = c->len;
     if (c->len == 0)
-        return err_set(ERR_FORMAT,
-                       "%s:%llu: the %s is empty (use --skip-bad to leave "
-                       "such rows out)",
-                       r->in.path, (unsigned long long)r->in.number, what);
+        return bad(r, column, "the %s is empty", name[which]);
     if (c->len <= STO_ID_BYTES)
         *id = sto_utf8(c->text, len, r->utf8[which]);
     if (c->len > STO_ID_BYTES || *len > STO_ID_BYTES)
-        return err_set(ERR_FORMAT,
-                       "%s:%llu: the %s id is longer than %d bytes (use "
-                       "--skip-bad to leave such rows out)",
-                       r->in.path, (unsigned long long)r->in.number, what,
-                       STO_ID_BYTES);
+        return bad(r, column, "the %s id is longer than %d bytes", name[which],
+                   STO_ID_BYTES);
     return ERR_OK;
 }
 
-static enum err read_rating(struct reader *r, const char *text, float *out)
+static enum err read_rating(struct reader *r, size_t column, const char *text,
+                            float *out)
 {
     double x;
 
@@ -57,12 +64,9 @@ static enum err read_rating(struct reader *r, const char *text, float *out)
         return ERR_OK;
     }
     if (!sto_number(text, &x))
-        return err_set(ERR_FORMAT,
-                       "%s:%llu: rating \"%.60s\" is not a number (use "
-                       "--skip-bad to leave such rows out)",
-                       r->in.path, (unsigned long long)r->in.number, text);
+        return bad(r, column, "rating \"%.60s\" is not a number", text);
     if (fabs(x) > 1e30)
-        return bad(r, "rating out of range:", text);
+        return bad(r, column, "rating \"%.60s\" is out of range", text);
     *out = (float)x;
     return ERR_OK;
 }
@@ -83,23 +87,20 @@ static bool whole_number(const struct sto_cell *c, int64_t *out)
     return true;
 }
 
-static enum err read_time(struct reader *r, const struct sto_cell *c,
-                          int64_t *out)
+static enum err read_time(struct reader *r, size_t column,
+                          const struct sto_cell *c, int64_t *out)
 {
     double x;
 
-    if (c->len == 0)
-        return ERR_OK;
-    if (whole_number(c, out))
+    if (c->len == 0 || whole_number(c, out))
         return ERR_OK;
     if (!sto_number(c->text, &x))
-        return err_set(ERR_FORMAT,
-                       "%s:%llu: timestamp \"%.60s\" is not a number of "
-                       "seconds (use --columns to skip the column, or "
-                       "--skip-bad to leave such rows out)",
-                       r->in.path, (unsigned long long)r->in.number, c->text);
+        return bad(r, column,
+                   "timestamp \"%.60s\" is not a number of seconds "
+                   "(--columns can skip the column)",
+                   c->text);
     if (fabs(x) > 1e15)
-        return bad(r, "timestamp out of range:", c->text);
+        return bad(r, column, "timestamp \"%.60s\" is out of range", c->text);
     *out = (int64_t)x;
     return ERR_OK;
 }
@@ -108,36 +109,31 @@ static enum err read_table_row(struct reader *r, char *line, size_t len)
 {
     const struct sto_layout *l = &r->layout;
     struct sto_cell cell[STO_CELLS];
-    const size_t n = sto_cells(line, len, l->separator, cell);
     const char *id[2] = {"", ""};
-    size_t id_len[2] = {0, 0};
+    size_t id_len[2] = {0, 0}, n;
     float value = 1.0f;
     int64_t time = STO_NO_TIME;
 
+    ERR_TRY(sto_cells(line, len, l->separator, cell, &n));
     if (n == 0)
-        return err_set(ERR_FORMAT,
-                       "%s:%llu: the quotes do not match (use --skip-bad to "
-                       "leave such rows out)",
-                       r->in.path, (unsigned long long)r->in.number);
+        return bad(r, 0,
+                   "the quotes do not match, or a quoted cell holds a "
+                   "line break");
     if (n != l->n_columns)
-        return err_set(ERR_FORMAT,
-                       "%s:%llu: %zu columns where %zu are expected (use "
-                       "--skip-bad to leave such rows out)",
-                       r->in.path, (unsigned long long)r->in.number, n,
-                       l->n_columns);
+        return bad(r, 0, "%zu columns where %zu are expected", n, l->n_columns);
     for (size_t i = 0; i < n; i++) {
         switch (l->role[i]) {
         case STO_ROLE_USER:
-            ERR_TRY(read_id(r, "user", 0, &cell[i], &id[0], &id_len[0]));
+            ERR_TRY(read_id(r, i + 1, 0, &cell[i], &id[0], &id_len[0]));
             break;
         case STO_ROLE_ITEM:
-            ERR_TRY(read_id(r, "item", 1, &cell[i], &id[1], &id_len[1]));
+            ERR_TRY(read_id(r, i + 1, 1, &cell[i], &id[1], &id_len[1]));
             break;
         case STO_ROLE_RATING:
-            ERR_TRY(read_rating(r, cell[i].text, &value));
+            ERR_TRY(read_rating(r, i + 1, cell[i].text, &value));
             break;
         case STO_ROLE_TIME:
-            ERR_TRY(read_time(r, &cell[i], &time));
+            ERR_TRY(read_time(r, i + 1, &cell[i], &time));
             break;
         case STO_ROLE_NONE:
             break;
@@ -163,17 +159,17 @@ static enum err read_adjacency_row(struct reader *r, char *line)
     char *p = line, *word;
     char *user = next_word(&p);
     const char *id[2] = {"", ""};
-    size_t len[2];
+    size_t len[2], column = 1;
 
     if (user == NULL)
         return ERR_OK;
     const struct sto_cell u = {user, strlen(user)};
 
-    ERR_TRY(read_id(r, "user", 0, &u, &id[0], &len[0]));
+    ERR_TRY(read_id(r, column, 0, &u, &id[0], &len[0]));
     while ((word = next_word(&p)) != NULL) {
         const struct sto_cell c = {word, strlen(word)};
 
-        ERR_TRY(read_id(r, "item", 1, &c, &id[1], &len[1]));
+        ERR_TRY(read_id(r, ++column, 1, &c, &id[1], &len[1]));
         ERR_TRY(sto_rows_add(r->im, id[0], len[0], id[1], len[1], 1.0f,
                              STO_NO_TIME));
     }
@@ -195,29 +191,47 @@ static enum err read_line(struct reader *r, char *line, size_t len)
     return e;
 }
 
-/* Rows that a file of known size will hold, from its first line. */
-static enum err check_budget(const struct reader *r, size_t first_len)
+/* Bytes of rows (uncompressed) that the file will give: known for regular
+ * files, where what was read so far tells how well it is packed. */
+static double expected_bytes(const struct reader *r)
 {
-    const double per_row =
-        r->layout.format == STO_ADJACENCY ? 4.0 : (double)first_len + 1;
-    const double rows = (double)r->in.total / (per_row < 4.0 ? 4.0 : per_row);
+    const double packed = sto_lines_packed(&r->in);
+
+    return packed > 0.0 ? (double)r->in.total * (double)r->in.bytes / packed
+                        : 0.0;
+}
+
+/* Refuse a file whose rows cannot fit, from what its beginning looks like. */
+static enum err check_budget(struct reader *r)
+{
+    const char mark = r->layout.format == STO_ADJACENCY ? ' ' : '\n';
+    size_t n, marks = 0;
+    const char *ahead = sto_lines_ahead(&r->in, &n);
     char what[600];
+
+    for (const char *p = ahead; (p = memchr(p, mark, n - (size_t)(p - ahead)));
+         p++)
+        marks++;
+    if (marks == 0)
+        return ERR_OK;
+    const double rows = expected_bytes(r) * (double)marks / (double)n;
 
     (void)snprintf(what, sizeof(what), "importing %s (about %.0f rows)",
                    r->in.path, rows);
-    return mem_budget(rows * ROW_BYTES, what);
+    return mem_budget(rows * STO_ROW_BYTES, what);
 }
 
 static enum err read_rows(struct reader *r)
 {
     char *line;
-    size_t len;
+    size_t len, ahead;
 
     ERR_TRY(sto_lines_next(&r->in, &line, &len));
     if (line == NULL)
         return err_set(ERR_FORMAT, "%s: the file is empty", r->in.path);
-    ERR_TRY(sto_layout_guess(&r->layout, r->in.path, line, &r->im->opts));
-    ERR_TRY(check_budget(r, len));
+    ERR_TRY(sto_layout_guess(&r->layout, r->in.path, line,
+                             sto_lines_ahead(&r->in, &ahead), &r->im->opts));
+    ERR_TRY(check_budget(r));
     while (line != NULL) {
         ERR_TRY(read_line(r, line, len));
         if (r->in.number % 65536 == 0) {

@@ -31,6 +31,7 @@ void sto_import_free(struct sto_import *im)
         return;
     sto_ids_free(&im->users);
     sto_ids_free(&im->items);
+    sto_listed_free(im->listed);
     free(im->batch.text);
     free(im->columns);
     free(im->user);
@@ -86,6 +87,9 @@ enum err sto_rows_flush(struct sto_import *im)
 
     if (b->n == 0)
         return ERR_OK;
+    if (n > im->user_room)
+        ERR_TRY(mem_budget((double)im->user_room / 2 * STO_ROW_BYTES,
+                           "the next part of the rows"));
     ERR_TRY(mem_grow(&im->user, &im->user_room, n, sizeof(*im->user)));
     ERR_TRY(mem_grow(&im->item, &im->item_room, n, sizeof(*im->item)));
     ERR_TRY(mem_grow(&im->value, &im->value_room, n, sizeof(*im->value)));

@@ -87,14 +87,42 @@ static enum err make_dirs(const char *dir)
     return make_dir(path);
 }
 
-static bool store_exists(const char *dir)
+static enum err no_store(const char *dir)
 {
+    return err_set(ERR_NOTFOUND,
+                   "there is no store at %s (make one with `recd import "
+                   "FILE`, or name another with --store)",
+                   dir);
+}
+
+/*
+ * Whether DIR/data.mdb can hold a store.  One that is shorter than LMDB's two
+ * meta pages was being made when its maker was killed: with `renew` it is
+ * emptied, so that LMDB makes it anew.
+ */
+static bool store_exists(const char *dir, bool renew)
+{
+    const off_t least = 2 * (off_t)sysconf(_SC_PAGESIZE);
     char path[4096];
     struct stat s;
 
-    return snprintf(path, sizeof(path), "%s/data.mdb", dir) <
-               (int)sizeof(path) &&
-           stat(path, &s) == 0 && s.st_size > 0;
+    if (snprintf(path, sizeof(path), "%s/data.mdb", dir) >=
+            (int)sizeof(path) ||
+        stat(path, &s) != 0)
+        return false;
+    if (s.st_size >= least || !S_ISREG(s.st_mode))
+        return true;
+    return renew && truncate(path, 0) == 0;
+}
+
+/* A store whose maker was killed before its first commit. */
+static bool is_empty(MDB_txn *txn)
+{
+    MDB_dbi main;
+    MDB_stat s;
+
+    return mdb_dbi_open(txn, NULL, 0, &main) == 0 &&
+           mdb_stat(txn, main, &s) == 0 && s.ms_entries == 0;
 }
 
 /* A smaller reservation where the system grants no larger one. */
@@ -150,6 +178,8 @@ static enum err open_dbs(struct sto *st, MDB_txn *txn)
     for (int i = 0; i < STO_DBS; i++) {
         const int rc = mdb_dbi_open(txn, db_name[i], create, &st->dbi[i]);
 
+        if (rc == MDB_NOTFOUND && is_empty(txn))
+            return no_store(st->dir);
         if (rc == MDB_NOTFOUND)
             return err_set(ERR_FORMAT, "store %s: not a recd store", st->dir);
         ERR_TRY(sto_lmdb(rc, st, db_name[i]));
@@ -163,7 +193,8 @@ static int begin(struct sto *st, unsigned flags, MDB_txn **txn)
 {
     int rc = mdb_txn_begin(st->env, NULL, flags, txn);
 
-    if (rc == MDB_MAP_RESIZED) { /* another process let it grow */
+    /* Another process let it grow.  Views of ours would lose their pages. */
+    if (rc == MDB_MAP_RESIZED && st->n_views == 0) {
         (void)mdb_env_set_mapsize(st->env, 0);
         rc = mdb_txn_begin(st->env, NULL, flags, txn);
     }
@@ -191,11 +222,8 @@ static enum err open_all(struct sto *st)
 
 enum err sto_open(struct sto **out, const char *dir, enum sto_mode mode)
 {
-    if (mode == STO_READ && !store_exists(dir))
-        return err_set(ERR_NOTFOUND,
-                       "there is no store at %s (make one with `recd import "
-                       "FILE`, or name another with --store)",
-                       dir);
+    if (!store_exists(dir, mode == STO_WRITE) && mode == STO_READ)
+        return no_store(dir);
     if (mode == STO_WRITE)
         ERR_TRY(make_dirs(dir));
 

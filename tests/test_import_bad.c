@@ -96,21 +96,42 @@ static const struct bad {
     {"nul.csv", TEXT("user,item\na,\0b\nc,d\n"),
      "nul.csv:2: a NUL byte: this is not a text file"},
     {"range.csv", TEXT("user,item,rating\na,b,1e999\n"),
-     "range.csv:2: rating \"1e999\" is not a number (use --skip-bad to leave "
-     "such rows out)"},
+     "range.csv:2: column 3: rating \"1e999\" is not a number (use --skip-bad to "
+     "leave such rows out)"},
     {"word.csv", TEXT("user,item,rating\na,b,good\n"),
-     "word.csv:2: rating \"good\" is not a number (use --skip-bad to leave such "
-     "rows out)"},
+     "word.csv:2: column 3: rating \"good\" is not a number (use --skip-bad to "
+     "leave such rows out)"},
     {"time.csv",
      TEXT("user,item,rating,timestamp\na,b,3,99999999999999999999\n"),
-     "time.csv:2: timestamp out of range: \"99999999999999999999\" (use "
-     "--skip-bad to leave such rows out)"},
+     "time.csv:2: column 4: timestamp \"99999999999999999999\" is out of range "
+     "(use --skip-bad to leave such rows out)"},
     {"cols.csv", TEXT("user,item,rating\na,b,3\na,c\n"),
      "cols.csv:3: 2 columns where 3 are expected (use --skip-bad to leave such "
      "rows out)"},
     {"quote.csv", TEXT("user,item\n\"a,b\n"),
-     "quote.csv:2: the quotes do not match (use --skip-bad to leave such rows "
-     "out)"},
+     "quote.csv:2: the quotes do not match, or a quoted cell holds a line break "
+     "(use --skip-bad to leave such rows out)"},
+    {"mac.csv", TEXT("user,item\ra,b\rc,d\r"),
+     "mac.csv:1: the lines end with CR alone: turn them into LF first (tr "
+     "'\\r' '\\n' <FILE >NEW)"},
+    {"names.csv", TEXT("person,thing\n7,8\n"),
+     "names.csv:1: cannot tell which column is the user and which the item "
+     "(say it with --columns user,item,rating,timestamp; - skips a column)"},
+    {"half.csv", TEXT("user,rating\na,4\n"),
+     "half.csv:1: cannot tell which column is the user and which the item "
+     "(say it with --columns user,item,rating,timestamp; - skips a column)"},
+    {"letters.csv", TEXT("u,i,r\na,b,1\n"),
+     "letters.csv:1: cannot tell which column is the user and which the item "
+     "(say it with --columns user,item,rating,timestamp; - skips a column)"},
+    {"monday.csv", TEXT("user,item,timestamp\na,b,monday\n"),
+     "monday.csv:2: column 3: timestamp \"monday\" is not a number of seconds "
+     "(--columns can skip the column) (use --skip-bad to leave such rows out)"},
+    {"big.csv", TEXT("user,item,rating\na,b,1e99\n"),
+     "big.csv:2: column 3: rating \"1e99\" is out of range (use --skip-bad to "
+     "leave such rows out)"},
+    {"none.csv", TEXT("user,item\n,b\n"),
+     "none.csv:2: column 1: the user is empty (use --skip-bad to leave such "
+     "rows out)"},
     {"atomic.inter", TEXT("user_id:token\titem_id:token\na\n"),
      "atomic.inter:2: 1 columns where 2 are expected (use --skip-bad to leave "
      "such rows out)"},

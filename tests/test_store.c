@@ -143,51 +143,6 @@ static void every_layout_is_recognised(void **state)
     }
 }
 
-static const struct {
-    const char *text;
-    size_t n; /* 0: strlen */
-    const char *error;
-} broken[] = {
-    {"", 0, "the file is empty"},
-    {"u,i,r\na,b,1\n", 0,
-     ":1: cannot tell which column is the user and which the item (say it "
-     "with --columns user,item,rating,timestamp; - skips a column)"},
-    {"user,item,rating\na,b,abc\n", 0,
-     ":2: rating \"abc\" is not a number (use --skip-bad to leave such rows "
-     "out)"},
-    {"user,item,rating\na,b,1e99\n", 0,
-     ":2: rating out of range: \"1e99\" (use --skip-bad to leave such rows "
-     "out)"},
-    {"user,item,rating\na,b\n", 0,
-     ":2: 2 columns where 3 are expected (use --skip-bad to leave such rows "
-     "out)"},
-    {"user,item\na,\n", 0,
-     ":2: the item is empty (use --skip-bad to leave such rows out)"},
-    {"user,item\n\"a,b\n", 0,
-     ":2: the quotes do not match (use --skip-bad to leave such rows out)"},
-    {"a,b\nc\0d,e\n", 10, ":2: a NUL byte: this is not a text file"},
-    {"user,item,timestamp\na,b,monday\n", 0,
-     ":2: timestamp \"monday\" is not a number of seconds (use --columns to "
-     "skip the column, or --skip-bad to leave such rows out)"},
-    {"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x4b\xd4\x49", 13,
-     ":1: the gz file is damaged or cut off (unexpected end): copy it again"},
-};
-
-static void broken_files_are_refused_with_place_and_remedy(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
-        const size_t n =
-            broken[i].n != 0 ? broken[i].n : strlen(broken[i].text);
-        struct sto_import_stats s;
-        enum err e = import(broken[i].text, n, false, &s);
-
-        if (e != ERR_FORMAT || strstr(err_note(), broken[i].error) == NULL)
-            fail_msg("case %zu: code %d, \"%s\"", i, (int)e, err_note());
-        assert_int_equal(access("data.mdb", F_OK), -1);
-    }
-}
-
 static void bad_rows_are_left_out_when_asked(void **state)
 {
     static const char text[] = "user,item,rating\na,b,abc\na,c,4\nx\n";
@@ -340,9 +295,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_layout_is_recognised),
-        cmocka_unit_test_setup_teardown(
-            broken_files_are_refused_with_place_and_remedy, new_folder,
-            drop_folder),
         cmocka_unit_test_setup_teardown(bad_rows_are_left_out_when_asked,
                                         new_folder, drop_folder),
         cmocka_unit_test_setup_teardown(a_long_line_is_refused, new_folder,
