@@ -24,20 +24,15 @@ struct job {
     char separator;
 };
 
-/* One cell; CSV quotes where it must, RecBole turns TABs into blanks. */
+/* One cell; RecBole has no quotes: TABs turn into blanks. */
 static void put_cell(const struct job *j, const char *text)
 {
-    const bool quote = j->separator == ',' && strpbrk(text, ",\"\r\n") != NULL;
-
-    if (quote)
-        putc('"', j->out);
-    for (; *text != '\0'; text++) {
-        if (quote && *text == '"')
-            putc('"', j->out);
-        putc(j->separator == '\t' && *text == '\t' ? ' ' : *text, j->out);
+    if (j->separator == ',') {
+        cmd_ui_csv(j->out, text);
+        return;
     }
-    if (quote)
-        putc('"', j->out);
+    for (; *text != '\0'; text++)
+        putc(*text == '\t' ? ' ' : *text, j->out);
 }
 
 static enum err put_history(void *arg, const struct sto_history *h)
@@ -68,20 +63,17 @@ static enum err export_rows(struct cmd_opened *o)
 {
     const bool csv = strcmp(v.format, "csv") == 0;
     struct job j = {.v = o->v, .separator = csv ? ',' : '\t'};
+    struct cmd_output out;
 
-    j.out = v.output != NULL ? fopen(v.output, "w") : stdout;
-    if (j.out == NULL)
-        return err_set(ERR_IO, "cannot write %s", v.output);
+    ERR_TRY(cmd_ui_create(&out, v.output));
+    j.out = out.file;
     fputs(csv ? "user,item,rating,timestamp\n"
               : "user_id:token\titem_id:token\trating:float\ttimestamp:float\n",
           j.out);
-    enum err e =
+    return cmd_ui_finish(
+        &out,
         sto_each_history(o->v, strcmp(v.as, "test") == 0 ? STO_TEST : STO_TRAIN,
-                         put_history, &j);
-
-    if (j.out != stdout && fclose(j.out) != 0 && e == ERR_OK)
-        e = err_set(ERR_IO, "cannot write %s to its end", v.output);
-    return e;
+                         put_history, &j));
 }
 
 static int run(const struct cmd_common *c, int n_words, char **word)

@@ -40,23 +40,9 @@ struct lists {
     uint32_t *item; /* [n][k] */
     float *score;   /* [n][k] */
     size_t k;
-    json_t *array; /* with --json: all lists, else NULL */
+    bool in_array; /* with --json: one object of all lists, streamed */
+    size_t written;
 };
-
-static void csv_text(FILE *out, const char *text)
-{
-    if (strpbrk(text, ",\"\r\n") == NULL) {
-        fputs(text, out);
-        return;
-    }
-    putc('"', out);
-    for (; *text != '\0'; text++) {
-        if (*text == '"')
-            putc('"', out);
-        putc(*text, out);
-    }
-    putc('"', out);
-}
 
 /* The item's title or name, if its attributes have one; free() it. */
 static char *title_of(const struct sto_entity *e)
@@ -92,14 +78,17 @@ static enum err put_json(struct lists *l, const char *user,
     }
     json_t *one = json_pack("{s:s, s:o}", "user", user, "items", items);
 
-    if (l->array != NULL)
-        return json_array_append_new(l->array, one) == 0
-                   ? ERR_OK
-                   : err_set(ERR_NOMEM, "no memory for the lists");
-    (void)json_dumpf(one, l->out, JSON_COMPACT | JSON_REAL_PRECISION(7));
-    putc('\n', l->out);
+    if (l->in_array && l->written++ > 0)
+        fputs(", ", l->out);
+    const int bad =
+        one == NULL || json_dumpf(one, l->out,
+                                  JSON_REAL_PRECISION(7) |
+                                      (l->in_array ? 0 : JSON_COMPACT)) != 0;
+
+    if (!l->in_array)
+        putc('\n', l->out);
     json_decref(one);
-    return ERR_OK;
+    return bad ? err_set(ERR_IO, "cannot write the list of %s", user) : ERR_OK;
 }
 
 static enum err put_list(struct lists *l, const char *user,
@@ -107,7 +96,7 @@ static enum err put_list(struct lists *l, const char *user,
 {
     const bool csv = strcmp(v.format, "csv") == 0;
 
-    if (l->array != NULL || strcmp(v.format, "json") == 0)
+    if (l->in_array || strcmp(v.format, "json") == 0)
         return put_json(l, user, item, score);
     if (!csv)
         fprintf(l->out, "for %s:\n", user);
@@ -117,9 +106,9 @@ static enum err put_list(struct lists *l, const char *user,
         ERR_TRY(
             sto_get_entity(l->o->v, STO_ITEMS, l->o->m->item_key[item[r]], &e));
         if (csv) {
-            csv_text(l->out, user);
+            cmd_ui_csv(l->out, user);
             fprintf(l->out, ",%zu,", r + 1);
-            csv_text(l->out, e.id);
+            cmd_ui_csv(l->out, e.id);
             fprintf(l->out, ",%.7g\n", (double)score[r]);
         } else {
             char *title = title_of(&e);
@@ -197,10 +186,8 @@ static enum err everybody(struct lists *l)
     return e;
 }
 
-static enum err recommend(struct lists *l, int n_words, char **word)
+static enum err put_lists(struct lists *l, int n_words, char **word)
 {
-    if (strcmp(v.format, "csv") == 0 && l->array == NULL)
-        fputs("user,rank,item,score\n", l->out);
     if (v.all)
         return everybody(l);
     if (v.user != NULL)
@@ -210,22 +197,34 @@ static enum err recommend(struct lists *l, int n_words, char **word)
     return ERR_OK;
 }
 
+static enum err recommend(struct lists *l, int n_words, char **word)
+{
+    if (l->in_array)
+        fprintf(l->out, "{\"name\": \"%s\", \"lists\": [", l->o->info.name);
+    else if (strcmp(v.format, "csv") == 0)
+        fputs("user,rank,item,score\n", l->out);
+    ERR_TRY(put_lists(l, n_words, word));
+    if (l->in_array)
+        fputs("]}\n", l->out);
+    return ERR_OK;
+}
+
 static enum err with_output(struct lists *l, int n_words, char **word)
 {
     const size_t n = v.all ? BATCH : 1;
     struct mem_scratch tmp = {0};
+    struct cmd_output out;
 
     l->k = (size_t)v.k;
     l->item = mem_take(&tmp, n, l->k, sizeof(*l->item));
     l->score = mem_take(&tmp, n, l->k, sizeof(*l->score));
-    l->out = v.output != NULL ? fopen(v.output, "w") : stdout;
     enum err e = tmp.failed ? err_set(ERR_NOMEM, "no memory for the lists")
-                 : l->out == NULL ? err_set(ERR_IO, "cannot write %s", v.output)
-                                  : recommend(l, n_words, word);
+                            : cmd_ui_create(&out, v.output);
 
-    if (l->out != NULL && l->out != stdout && fclose(l->out) != 0 &&
-        e == ERR_OK)
-        e = err_set(ERR_IO, "cannot write %s to its end", v.output);
+    if (e == ERR_OK) {
+        l->out = out.file;
+        e = cmd_ui_finish(&out, recommend(l, n_words, word));
+    }
     mem_drop(&tmp);
     return e;
 }
@@ -241,12 +240,8 @@ static int run(const struct cmd_common *c, int n_words, char **word)
     enum err e = cmd_ui_open_model(&o, c, v.name);
 
     if (e == ERR_OK) {
-        l.array = c->json ? json_array() : NULL;
+        l.in_array = c->json;
         e = with_output(&l, n_words, word);
-        if (e == ERR_OK && c->json)
-            cmd_ui_json(
-                json_pack("{s:s, s:O}", "name", o.info.name, "lists", l.array));
-        json_decref(l.array);
     }
     cmd_ui_close(&o);
     return cmd_ui_exit(e);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/err.h"
 #include "rec/model.h"
@@ -49,5 +50,24 @@ void cmd_ui_close(struct cmd_opened *o);
 
 /* What a forget did, for people (src/cmd_forget.c). */
 void cmd_forget_print(const json_t *report);
+
+/* --- files that are written ------------------------------------------------
+ */
+
+/* A file in the making; path NULL is stdout.  A regular file appears under its
+ * name only when it is whole. */
+struct cmd_output {
+    FILE *file;
+    const char *path;
+    char *tmp; /* or NULL: written in place (stdout, pipes, devices) */
+};
+ERR_CHECK
+enum err cmd_ui_create(struct cmd_output *out, const char *path);
+/* e: how the writing went; a failure leaves what was under the name. */
+ERR_CHECK
+enum err cmd_ui_finish(struct cmd_output *out, enum err e);
+
+/* A cell of CSV, quoted where it must be. */
+void cmd_ui_csv(FILE *out, const char *text);
 
 #endif

@@ -85,8 +85,26 @@ ERR_CHECK
 enum err sto_entity_list(struct sto_txn *t, enum sto_kind kind, const char *id,
                          size_t id_len, const char *attributes);
 
-/* --- weights files (store/weights.c) ----------------------------------------
+/* --- models' records (store/models.c) --------------------------------------
  */
+
+/* A model's record and the name of its file of weights.  ERR_NOTFOUND names
+ * the nearest. */
+ERR_CHECK
+enum err sto_model_find(struct sto_view *v, const char *name,
+                        struct sto_model *out, char file[256]);
+/* Whether some record names this file (or cannot be read). */
+bool sto_model_names_file(struct sto_txn *t, const char *file);
+
+/* --- weights files (store/weights.c) ---------------------------------------
+ */
+
+/* Write DIR/models/FILE so that it is there whole or not at all. */
+ERR_CHECK
+enum err sto_weights_write(const struct sto *st, const char *file,
+                           const struct sto_array *a, size_t n);
+/* Overwrite and remove it; one that is in use is left for the next sweep. */
+void sto_weights_drop(const struct sto *st, const char *file);
 
 /* Remove files in DIR/models that no record names.  Under the writer lock. */
 ERR_CHECK

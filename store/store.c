@@ -106,8 +106,7 @@ static bool store_exists(const char *dir, bool renew)
     char path[4096];
     struct stat s;
 
-    if (snprintf(path, sizeof(path), "%s/data.mdb", dir) >=
-            (int)sizeof(path) ||
+    if (snprintf(path, sizeof(path), "%s/data.mdb", dir) >= (int)sizeof(path) ||
         stat(path, &s) != 0)
         return false;
     if (s.st_size >= least || !S_ISREG(s.st_mode))

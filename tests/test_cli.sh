@@ -43,6 +43,23 @@ equal() { # words a b
 }
 digest() { sed -n 's/.*"digest": "\([0-9a-f]*\)".*/\1/p' out; }
 
+# --- an import is all or nothing ------------------------------------------------
+printf 'item,title\ni1,One\n' >list.csv
+printf 'user,item\na,i1\nb\n' >half.csv
+refuses 1 "half.csv:3: 1 columns where 2 are expected" "$recd" import --catalogue list.csv half.csv
+check "a failed first import makes no store" test ! -e store
+printf 'user,item\na,i1\n' >whole.csv
+check "import a row" "$recd" -q import whole.csv
+refuses 1 "half.csv:3:" "$recd" import --catalogue list.csv whole.csv half.csv
+"$recd" --json info >out
+equal "a failed import of several files changes nothing" "$(grep -o '"items": 1' out)" '"items": 1'
+refuses 1 "cannot write" "$recd" export --output no-such-folder/x.csv
+check "recommend to a file" "$recd" -q train --model pop
+check "lists as one object" "$recd" recommend --all --json --include-seen --output lists.json
+check "the object is JSON" python3 -m json.tool lists.json
+check "no temporary file is left" test ! -e lists.json.tmp
+rm -rf store
+
 # --- every layout gives the same rows -----------------------------------------
 rows() { # user item rating time, blank-separated
     awk 'BEGIN { for (u = 1; u <= 30; u++) for (i = 1; i <= 25; i++)
@@ -101,6 +118,7 @@ check "recommend to all, json lines" "$recd" recommend --all -k 4 --name pop --f
 equal "json lines" "$(grep -c '^{"user":.*}$' lists.json)" 30
 "$recd" export --format csv 2>err | grep '^3,' | cut -d, -f2 | sort >met
 "$recd" recommend --user 3 -k 25 --name pop --json 2>err | tr '{' '\n' | sed -n 's/.*"item": "\([0-9]*\)".*/\1/p' | sort >got
+equal "the list is not empty" "$([ -s got ] && echo yes)" yes
 equal "what was met is left out" "$(comm -12 met got | wc -l)" 0
 "$recd" recommend --user 3 -k 25 --name pop --include-seen --json 2>err | tr '{' '\n' | sed -n 's/.*"item": "\([0-9]*\)".*/\1/p' | sort >got
 equal "or not, when asked" "$(comm -12 met got | wc -l)" "$(wc -l <met)"
