@@ -14,13 +14,17 @@ python=${IMPLICIT_PYTHON:-implicit-venv/bin/python}
 make -s rec/models.def && make -s bench/fit || exit 1
 if ! "$python" -c 'import implicit' 2>/dev/null; then
     python3 -m venv implicit-venv 2>/dev/null &&
-        implicit-venv/bin/pip install -q implicit 2>/dev/null
+        implicit-venv/bin/pip install -q implicit libmf 2>/dev/null
     python=implicit-venv/bin/python
     "$python" -c 'import implicit' 2>/dev/null || {
         echo "skipped: implicit cannot be had here" >&2
         exit 77
     }
 fi
+"$python" -c 'import libmf' 2>/dev/null || {
+    echo "LIBMF cannot be had here: its rows are left out" >&2
+    [ $# -gt 0 ] || set -- ials_cg ials_exact bpr
+}
 export OMP_PROC_BIND=true OPENBLAS_NUM_THREADS=1
 exec "$python" "$srcdir/models.py" "$data" "${THREADS:-2}" "${RUNS:-5}" \
     "${GFLOPS:-516}" "$@"
