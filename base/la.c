@@ -51,7 +51,7 @@ static void gemm_task(void *arg, size_t task, size_t thread)
     g.m = la_min(t->rows, g.m - i);
     g.n = la_min(t->cols, g.n - j);
     g.a += g.ta ? i : i * g.lda;
-    g.b += g.tb ? j * g.ldb : j;
+    g.b += g.panels ? j / KRN_PANEL * g.ldb : g.tb ? j * g.ldb : j;
     g.c += i * g.ldc + j;
     g.scratch = t->scratch + thread * KRN_GEMM_SCRATCH;
     cpu_ops()->gemm_f32(&g);

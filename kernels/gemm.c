@@ -8,6 +8,13 @@ static float gemm_a(const struct krn_gemm *g, size_t i, size_t l)
     return g->ta ? g->a[l * g->lda + i] : g->a[i * g->lda + l];
 }
 
+static float gemm_b(const struct krn_gemm *g, size_t l, size_t j)
+{
+    if (g->panels)
+        return g->b[j / KRN_PANEL * g->ldb + l * KRN_PANEL + j % KRN_PANEL];
+    return g->tb ? g->b[j * g->ldb + l] : g->b[l * g->ldb + j];
+}
+
 /* Row i of C; the innermost loop runs over outputs, so that each of them is
  * one chain over l and B is read in order. */
 static void gemm_row(const struct krn_gemm *g, size_t i)
@@ -18,11 +25,9 @@ static void gemm_row(const struct krn_gemm *g, size_t i)
         c[j] = 0;
     for (size_t l = 0; l < g->k; l++) {
         const float a = g->sub ? -gemm_a(g, i, l) : gemm_a(g, i, l);
-        const float *b = g->tb ? g->b + l : g->b + l * g->ldb;
-        const size_t step = g->tb ? g->ldb : 1;
 
         for (size_t j = 0; j < g->n; j++)
-            c[j] = fmaf(a, b[j * step], c[j]);
+            c[j] = fmaf(a, gemm_b(g, l, j), c[j]);
     }
 }
 

@@ -29,19 +29,33 @@
 
 enum krn_isa { KRN_REFERENCE, KRN_AVX2, KRN_AVX512 };
 
-/* The k best of a stream of scores: (score desc, id asc).  The caller gives
- * k >= 1, two arrays of k and n = 0.  NaN counts as -infinity. */
+/*
+ * The k best of a stream of scores: (score desc, id asc); NaN counts as
+ * -infinity.  What may be among them is put into `room` places as it comes;
+ * when they are full all but the k best are dropped, and the worst of these is
+ * the floor of what comes next.
+ */
 struct krn_topk {
-    size_t k, n;  /* room; how many are held */
-    float *score; /* [k] a heap, worst at [0]; NaN is kept as -infinity */
-    uint32_t *id; /* [k] */
+    size_t k, n, room; /* n: places taken */
+    float *score;      /* [room] */
+    uint32_t *id;      /* [room] */
+    float floor;       /* less than this is not among the k best */
+    /* Ids that are left out, ascending, or NULL; then the ids of all pushes
+     * have to ascend too. */
+    const uint32_t *skip, *skip_end;
 };
+#define KRN_TOPK_ROOM(k) ((((k) + (k) / 2 + 143) / 16 + 1) * 16)
 
 /* C[m][n] = op(A) op(B), or C + op(A) op(B) when add, or C - op(A) op(B) when
  * sub.  op(A) is [m][k]: A itself with row stride lda, or the transpose of
- * A [k][m] when ta.  Likewise B. */
+ * A [k][m] when ta.  Likewise B.
+ * panels (without tb and sub): B lies in panels of KRN_PANEL columns that are
+ * ldb floats apart, element (l, j) at b[j / KRN_PANEL * ldb + l * KRN_PANEL +
+ * j % KRN_PANEL]; the last panel is whole.  What is used again and again is
+ * then read in order and not copied. */
+#define KRN_PANEL ((size_t)32)
 struct krn_gemm {
-    bool ta, tb, add, sub;
+    bool ta, tb, add, sub, panels;
     size_t m, n, k;
     const float *a;
     size_t lda;
@@ -51,7 +65,7 @@ struct krn_gemm {
     size_t ldc;
     float *scratch; /* KRN_GEMM_SCRATCH floats, 64-byte aligned */
 };
-#define KRN_GEMM_SCRATCH ((size_t)1 << 19)
+#define KRN_GEMM_SCRATCH ((size_t)1 << 20)
 
 /* Rows first..last-1 of Y = S X [+ Y when add]: S is CSR, X is [*][d]. */
 struct krn_spmm {
@@ -95,6 +109,9 @@ struct krn_adam {
     float decay;        /* decoupled: p -= decay * p first; 0 = none */
 };
 
+#define KRN_SPIN_ROWS 24
+#define KRN_SPIN ((size_t)16 * KRN_SPIN_ROWS)
+
 struct krn_ops {
     const char *name; /* "reference", "avx2", "avx512" */
 
@@ -102,6 +119,9 @@ struct krn_ops {
     float (*sum_f32)(const float *a, size_t n);                    /* lanes */
     void (*axpy_f32)(float *y, float a, const float *x, size_t n); /* chain */
     void (*scale_f32)(float *y, float a, size_t n);
+    /* KRN_SPIN * rounds fused multiply-adds on registers alone: the most that
+     * the machine can do, for measuring; lanes of rows of 16. */
+    float (*spin_f32)(size_t rounds);
     void (*gemm_f32)(const struct krn_gemm *g); /* chain over k */
     /* y[m] = A[m][n] x[n], one dot_f32 per row */
     void (*gemv_f32)(float *y, const float *a, size_t lda, const float *x,
@@ -135,8 +155,11 @@ struct krn_ops {
     /* see struct krn_cg; products with x are lanes, sums over j chains */
     void (*cg_row_f32)(float *w, const struct krn_cg *s);
 
+    /* Offer n scores; their ids follow one another. */
     void (*topk_push_f32)(struct krn_topk *t, const float *score,
                           uint32_t first_id, size_t n);
+    /* Drop all but the k best. */
+    void (*topk_prune_f32)(struct krn_topk *t);
 
     void (*adam_f32)(float *p, float *m, float *v, const float *g, size_t n,
                      const struct krn_adam *o);
@@ -165,7 +188,15 @@ extern const struct krn_ops krn_ops_avx2;
 extern const struct krn_ops krn_ops_avx512;
 #endif
 
-/* Order t's k best best-first; n stays.  (Plain C.) */
+/* Nothing held yet; score and id have KRN_TOPK_ROOM(k) places, k >= 1. */
+static inline struct krn_topk krn_topk_start(size_t k, float *score,
+                                             uint32_t *id)
+{
+    return (struct krn_topk){
+        k, 0, KRN_TOPK_ROOM(k), score, id, -__builtin_inff(), NULL, NULL};
+}
+
+/* Order what is held best first.  (Plain C.) */
 void krn_topk_sort(struct krn_topk *t);
 
 #endif

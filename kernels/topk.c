@@ -1,35 +1,14 @@
 /* kernels/topk.c - the k best of a stream, plain C. */
-#include "kernels/topk.h"
-
 #include <math.h>
-#include <string.h>
+#include <stdbool.h>
 
 #include "kernels/twins.h"
 
-/* Put (score, id) where it belongs among the n sorted ones. */
-static void topk_insert_sorted(struct krn_topk *t, float score, uint32_t id)
-{
-    size_t at = 0;
-
-    while (at < t->n && krn_topk_worse(t->score[at], t->id[at], score, id))
-        at++;
-    if (t->n < t->k) {
-        memmove(t->score + at + 1, t->score + at,
-                (t->n - at) * sizeof(*t->score));
-        memmove(t->id + at + 1, t->id + at, (t->n - at) * sizeof(*t->id));
-        t->n++;
-    } else { /* the worst one falls out at the front; at >= 1 */
-        at--;
-        memmove(t->score, t->score + 1, at * sizeof(*t->score));
-        memmove(t->id, t->id + 1, at * sizeof(*t->id));
-    }
-    t->score[at] = score;
-    t->id[at] = id;
-}
-
+/* Whether held i ranks below held j. */
 static bool topk_below(const struct krn_topk *t, size_t i, size_t j)
 {
-    return krn_topk_worse(t->score[i], t->id[i], t->score[j], t->id[j]);
+    return t->score[i] < t->score[j] ||
+           (t->score[i] == t->score[j] && t->id[i] > t->id[j]);
 }
 
 static void topk_swap(struct krn_topk *t, size_t i, size_t j)
@@ -43,7 +22,7 @@ static void topk_swap(struct krn_topk *t, size_t i, size_t j)
     t->id[j] = id;
 }
 
-/* Restore the heap of n below i. */
+/* Restore the heap (worst first) of n below i. */
 static void topk_sift(struct krn_topk *t, size_t i, size_t n)
 {
     for (size_t child; (child = 2 * i + 1) < n; i = child) {
@@ -55,43 +34,45 @@ static void topk_sift(struct krn_topk *t, size_t i, size_t n)
     }
 }
 
-static void topk_insert_heap(struct krn_topk *t, float score, uint32_t id)
+void krn_topk_sort(struct krn_topk *t)
 {
-    size_t at = t->n < t->k ? t->n++ : 0;
-
-    t->score[at] = score;
-    t->id[at] = id;
-    if (at == 0) {
-        topk_sift(t, 0, t->n);
-        return;
+    for (size_t i = t->n / 2; i-- > 0;)
+        topk_sift(t, i, t->n);
+    for (size_t n = t->n; n-- > 1;) { /* worst to the end, heap of the rest */
+        topk_swap(t, 0, n);
+        topk_sift(t, 0, n);
     }
-    for (; at > 0 && topk_below(t, at, (at - 1) / 2); at = (at - 1) / 2)
-        topk_swap(t, at, (at - 1) / 2);
 }
 
-void krn_topk_offer(struct krn_topk *t, float score, uint32_t id)
+void krn_topk_prune_f32(struct krn_topk *t)
 {
-    if (isnan(score))
-        score = -INFINITY;
-    if (t->n == t->k && !krn_topk_worse(t->score[0], t->id[0], score, id))
+    if (t->n <= t->k)
         return;
-    if (t->k <= KRN_TOPK_SORTED)
-        topk_insert_sorted(t, score, id);
-    else
-        topk_insert_heap(t, score, id);
+    krn_topk_sort(t);
+    t->n = t->k;
+    t->floor = t->score[t->k - 1];
+}
+
+/* Whether `id` is to be left out. */
+static bool topk_skips(struct krn_topk *t, uint32_t id)
+{
+    while (t->skip < t->skip_end && *t->skip < id)
+        t->skip++;
+    return t->skip < t->skip_end && *t->skip == id;
 }
 
 void krn_topk_push_f32(struct krn_topk *t, const float *score,
                        uint32_t first_id, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        krn_topk_offer(t, score[i], first_id + (uint32_t)i);
-}
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t id = first_id + (uint32_t)i;
+        const float s = isnan(score[i]) ? -INFINITY : score[i];
 
-void krn_topk_sort(struct krn_topk *t)
-{
-    for (size_t n = t->n; n-- > 1;) { /* worst to the end, heap of the rest */
-        topk_swap(t, 0, n);
-        topk_sift(t, 0, n);
+        if (s < t->floor || topk_skips(t, id))
+            continue;
+        if (t->n == t->room)
+            krn_topk_prune_f32(t);
+        t->score[t->n] = s;
+        t->id[t->n++] = id;
     }
 }

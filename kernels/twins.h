@@ -15,6 +15,7 @@
     float krn_sum_f32##S(const float *a, size_t n);                            \
     void krn_axpy_f32##S(float *y, float a, const float *x, size_t n);         \
     void krn_scale_f32##S(float *y, float a, size_t n);                        \
+    float krn_spin_f32##S(size_t rounds);                                      \
     void krn_gemm_f32##S(const struct krn_gemm *g);                            \
     void krn_gemv_f32##S(float *y, const float *a, size_t lda, const float *x, \
                          size_t m, size_t n);                                  \
@@ -32,6 +33,7 @@
     void krn_cg_row_f32##S(float *w, const struct krn_cg *s);                  \
     void krn_topk_push_f32##S(struct krn_topk *t, const float *score,          \
                               uint32_t first_id, size_t n);                    \
+    void krn_topk_prune_f32##S(struct krn_topk *t);                            \
     void krn_adam_f32##S(float *p, float *m, float *v, const float *g,         \
                          size_t n, const struct krn_adam *o);                  \
     void krn_adagrad_f32##S(float *p, float *s, const float *g, size_t n,      \
@@ -49,13 +51,15 @@
     {                                                                          \
         .name = NAME, .dot_f32 = krn_dot_f32##S, .sum_f32 = krn_sum_f32##S,    \
         .axpy_f32 = krn_axpy_f32##S, .scale_f32 = krn_scale_f32##S,            \
-        .gemm_f32 = krn_gemm_f32##S, .gemv_f32 = krn_gemv_f32##S,              \
-        .spmm_f32 = krn_spmm_f32##S, .syrk_rows_f32 = krn_syrk_rows_f32##S,    \
+        .spin_f32 = krn_spin_f32##S, .gemm_f32 = krn_gemm_f32##S,              \
+        .gemv_f32 = krn_gemv_f32##S, .spmm_f32 = krn_spmm_f32##S,              \
+        .syrk_rows_f32 = krn_syrk_rows_f32##S,                                 \
         .chol_solve_f32 = krn_chol_solve_f32##S,                               \
         .interleave16_f32 = krn_interleave16_f32##S,                           \
         .chol_solve16_f32 = krn_chol_solve16_f32##S,                           \
         .gather_t_f32 = krn_gather_t_f32##S, .cg_row_f32 = krn_cg_row_f32##S,  \
-        .topk_push_f32 = krn_topk_push_f32##S, .adam_f32 = krn_adam_f32##S,    \
+        .topk_push_f32 = krn_topk_push_f32##S,                                 \
+        .topk_prune_f32 = krn_topk_prune_f32##S, .adam_f32 = krn_adam_f32##S,  \
         .adagrad_f32 = krn_adagrad_f32##S, .exp_f32 = krn_exp_f32##S,          \
         .log_f32 = krn_log_f32##S, .tanh_f32 = krn_tanh_f32##S,                \
         .sigmoid_f32 = krn_sigmoid_f32##S,                                     \

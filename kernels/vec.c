@@ -40,3 +40,20 @@ void krn_gemv_f32(float *y, const float *a, size_t lda, const float *x,
     for (size_t i = 0; i < m; i++)
         y[i] = krn_dot_f32(a + i * lda, x, n);
 }
+
+float krn_spin_f32(size_t rounds)
+{
+    float sum = 0;
+
+    for (size_t row = 0; row < KRN_SPIN_ROWS; row++) {
+        float lane[KRN_LANES];
+
+        for (size_t i = 0; i < KRN_LANES; i++) {
+            lane[i] = (float)row;
+            for (size_t r = 0; r < rounds; r++)
+                lane[i] = fmaf(lane[i], 0.75f, 0.5f);
+        }
+        sum += krn_tree16(lane);
+    }
+    return sum;
+}

@@ -3,8 +3,8 @@
  *
  * Inner products: a task owns a block of people and goes over the items in
  * tiles that stay in the cache: one matrix product a tile, then each person's
- * scores are offered to that person's k best, in runs between the items that
- * are to be left out.  Whole rows: a batch of rows is scored by the model,
+ * scores are offered to that person's k best, but for the items that are to be
+ * left out.  Whole rows: a batch of rows is scored by the model,
  * then each person's row goes the same way.
  *
  * The k best are a set that does not depend on the order of offers, and each
@@ -19,8 +19,8 @@
 #include "base/mem.h"
 #include "base/par.h"
 
-#define RANK_PEOPLE 112       /* of a task, for inner products */
-#define RANK_TILE 512         /* items */
+#define RANK_PEOPLE 112
+#define RANK_TILE 128
 #define RANK_EMBED 8192       /* people whose vectors are held at once */
 #define RANK_ROWS 256         /* most rows of a batch, for whole rows */
 #define RANK_FLOATS (4 << 20) /* about so many scores in such a batch */
@@ -36,67 +36,46 @@ struct ranking {
     size_t k;
     bool hide_seen;
     uint32_t *item; /* [n][k] */
-    float *score;   /* [n][k], never NULL inside */
-    size_t first;   /* person of q that the buffers below begin with */
-    size_t n;       /* people in them */
-    const float *vec, *items; /* [n][d], [d][n_items] */
+    float *score;   /* [n][k] or NULL */
+    size_t most;    /* k, or all items if they are fewer */
+    float *held;    /* [threads][RANK_PEOPLE] lists in the making */
+    uint32_t *held_id;
+    size_t first; /* person of q that the buffers below begin with */
+    size_t n;     /* people in them */
+    const float *vec, *items; /* [n][d], panels of KRN_PANEL items */
     size_t d;
     float *tile;       /* [threads][RANK_PEOPLE][RANK_TILE] */
     float *scratch;    /* [threads][KRN_GEMM_SCRATCH] */
     const float *rows; /* [n][n_items] whole rows, or one row of popularity */
 };
 
-/* A person's place in the items to leave out. */
-struct seen {
-    const uint32_t *at, *end;
-};
-
-static struct seen seen_of(const struct ranking *r, size_t q)
-{
-    struct seen s = {NULL, NULL};
-
-    if (r->hide_seen && r->q->ptr[q] < r->q->ptr[q + 1]) {
-        s.at = r->q->item + r->q->ptr[q];
-        s.end = r->q->item + r->q->ptr[q + 1];
-    }
-    return s;
-}
-
-/* Offer items first..first+n-1 in the runs between the seen ones. */
-static void offer(struct krn_topk *t, struct seen *seen, const float *score,
-                  size_t first, size_t n)
-{
-    const struct krn_ops *ops = cpu_ops();
-    size_t at = 0;
-
-    while (at < n) {
-        size_t end = n;
-
-        if (seen->at < seen->end && *seen->at < first + n)
-            end = *seen->at++ - first;
-        if (end > at)
-            ops->topk_push_f32(t, score + at, (uint32_t)(first + at), end - at);
-        at = end < n ? end + 1 : n;
-    }
-}
-
-static struct krn_topk list_of(const struct ranking *r, size_t q)
-{
-    return (struct krn_topk){r->k, 0, r->score + q * r->k, r->item + q * r->k};
-}
-
-static void finish(struct krn_topk *t)
-{
-    krn_topk_sort(t);
-    for (size_t j = t->n; j < t->k; j++) {
-        t->id[j] = REC_NOBODY;
-        t->score[j] = -INFINITY;
-    }
-}
-
 static bool has_history(const struct rec_query *q, size_t i)
 {
     return q->ptr[i] < q->ptr[i + 1];
+}
+
+static struct krn_topk list_of(const struct ranking *r, size_t q, size_t list)
+{
+    const size_t at = list * KRN_TOPK_ROOM(r->most);
+    struct krn_topk t = krn_topk_start(r->most, r->held + at, r->held_id + at);
+
+    if (r->hide_seen && has_history(r->q, q)) {
+        t.skip = r->q->item + r->q->ptr[q];
+        t.skip_end = r->q->item + r->q->ptr[q + 1];
+    }
+    return t;
+}
+
+/* The list of person q, best first. */
+static void finish(const struct ranking *r, struct krn_topk *t, size_t q)
+{
+    cpu_ops()->topk_prune_f32(t);
+    krn_topk_sort(t);
+    for (size_t j = 0; j < r->k; j++) {
+        r->item[q * r->k + j] = j < t->n ? t->id[j] : REC_NOBODY;
+        if (r->score != NULL)
+            r->score[q * r->k + j] = j < t->n ? t->score[j] : -INFINITY;
+    }
 }
 
 /* --- inner products ---------------------------------------------------------
@@ -109,10 +88,11 @@ static void tile_product(const struct ranking *r, size_t person, size_t n,
         .m = n,
         .n = items,
         .k = r->d,
+        .panels = true,
         .a = r->vec + person * r->d,
         .lda = r->d,
-        .b = r->items + first,
-        .ldb = r->m->n_items,
+        .b = r->items + first * r->d,
+        .ldb = r->d * KRN_PANEL,
         .c = r->tile + thread * RANK_PEOPLE * RANK_TILE,
         .ldc = RANK_TILE,
         .scratch = r->scratch + thread * KRN_GEMM_SCRATCH,
@@ -128,54 +108,53 @@ static void product_task(void *arg, size_t task, size_t thread)
     const size_t n = min_size(RANK_PEOPLE, r->n - person);
     const float *tile = r->tile + thread * RANK_PEOPLE * RANK_TILE;
     struct krn_topk list[RANK_PEOPLE];
-    struct seen seen[RANK_PEOPLE];
 
-    for (size_t p = 0; p < n; p++) {
-        list[p] = list_of(r, r->first + person + p);
-        seen[p] = seen_of(r, r->first + person + p);
-    }
+    for (size_t p = 0; p < n; p++)
+        list[p] = list_of(r, r->first + person + p, thread * RANK_PEOPLE + p);
     for (size_t i = 0; i < r->m->n_items; i += RANK_TILE) {
         const size_t items = min_size(RANK_TILE, r->m->n_items - i);
 
         tile_product(r, person, n, i, items, thread);
         for (size_t p = 0; p < n; p++)
-            offer(&list[p], &seen[p], tile + p * RANK_TILE, i, items);
+            cpu_ops()->topk_push_f32(&list[p], tile + p * RANK_TILE,
+                                     (uint32_t)i, items);
     }
     for (size_t p = 0; p < n; p++)
-        finish(&list[p]);
+        finish(r, &list[p], r->first + person + p);
 }
 
-struct transposing {
+struct paneling {
     const float *from; /* [n][d] */
-    float *to;         /* [d][n] */
+    float *to;         /* [panels][d][KRN_PANEL] */
     size_t n, d;
 };
 
-#define TURN 64 /* items of a task */
-
-static void transpose_task(void *arg, size_t task, size_t thread)
+static void panel_task(void *arg, size_t panel, size_t thread)
 {
-    const struct transposing *t = arg;
-    const size_t first = task * TURN, n = min_size(TURN, t->n - first);
+    const struct paneling *t = arg;
+    const size_t first = panel * KRN_PANEL,
+                 n = min_size(KRN_PANEL, t->n - first);
+    float *to = t->to + first * t->d;
 
     (void)thread;
     for (size_t j = 0; j < t->d; j++) {
-        for (size_t i = first; i < first + n; i++)
-            t->to[j * t->n + i] = t->from[i * t->d + j];
+        for (size_t i = 0; i < n; i++)
+            to[j * KRN_PANEL + i] = t->from[(first + i) * t->d + j];
     }
 }
 
-/* The vectors of the items, one row a dimension: what the product reads. */
-static const float *items_across(struct mem_scratch *s,
-                                 const struct rec_model *m, size_t *d)
+/* The vectors of the items as the product reads them. */
+static const float *items_in_panels(struct mem_scratch *s,
+                                    const struct rec_model *m, size_t *d)
 {
-    struct transposing t = {.n = m->n_items};
+    const size_t panels = (m->n_items + KRN_PANEL - 1) / KRN_PANEL;
+    struct paneling t = {.n = m->n_items};
 
     t.from = m->ops->item_vectors(m, d);
     t.d = *d;
-    t.to = mem_take(s, t.d, t.n, sizeof(float));
+    t.to = mem_take(s, panels * KRN_PANEL, t.d, sizeof(float));
     if (t.to != NULL)
-        par_for((t.n + TURN - 1) / TURN, transpose_task, &t);
+        par_for(panels, panel_task, &t);
     return t.to;
 }
 
@@ -191,7 +170,7 @@ static enum err rank_products(struct ranking *r, struct mem_scratch *s)
     const size_t batch = min_size(r->q->n, RANK_EMBED);
     float *vec;
 
-    r->items = items_across(s, r->m, &r->d);
+    r->items = items_in_panels(s, r->m, &r->d);
     vec = mem_take(s, batch, r->d, sizeof(float));
     r->tile =
         mem_take(s, par_threads() * RANK_PEOPLE, RANK_TILE, sizeof(float));
@@ -215,12 +194,11 @@ static enum err rank_products(struct ranking *r, struct mem_scratch *s)
 static void row_task(void *arg, size_t task, size_t thread)
 {
     const struct ranking *r = arg;
-    struct krn_topk list = list_of(r, r->first + task);
-    struct seen seen = seen_of(r, r->first + task);
+    struct krn_topk list = list_of(r, r->first + task, thread * RANK_PEOPLE);
 
-    (void)thread;
-    offer(&list, &seen, r->rows + task * r->m->n_items, 0, r->m->n_items);
-    finish(&list);
+    cpu_ops()->topk_push_f32(&list, r->rows + task * r->m->n_items, 0,
+                             r->m->n_items);
+    finish(r, &list, r->first + task);
 }
 
 static enum err rank_rows(struct ranking *r, struct mem_scratch *s)
@@ -250,14 +228,13 @@ static enum err rank_rows(struct ranking *r, struct mem_scratch *s)
 static void newcomer_task(void *arg, size_t task, size_t thread)
 {
     const struct ranking *r = arg;
-    struct krn_topk list = list_of(r, task);
-    struct seen none = {NULL, NULL};
+    struct krn_topk list;
 
-    (void)thread;
     if (has_history(r->q, task))
         return;
-    offer(&list, &none, r->rows, 0, r->m->n_items);
-    finish(&list);
+    list = list_of(r, task, thread * RANK_PEOPLE);
+    cpu_ops()->topk_push_f32(&list, r->rows, 0, r->m->n_items);
+    finish(r, &list, task);
 }
 
 /* Popularity order for those who have no history, whatever the model says. */
@@ -280,6 +257,16 @@ static enum err rank_newcomers(struct ranking *r, struct mem_scratch *s)
     return ERR_OK;
 }
 
+/* Lists in the making: for blocks of people, or one a thread. */
+static void take_lists(struct ranking *r, struct mem_scratch *s)
+{
+    const size_t places = KRN_TOPK_ROOM(r->most);
+    const size_t lists = par_threads() * RANK_PEOPLE;
+
+    r->held = mem_take(s, lists, places, sizeof(*r->held));
+    r->held_id = mem_take(s, lists, places, sizeof(*r->held_id));
+}
+
 enum err rec_rank(const struct rec_model *m, const struct rec_query *q,
                   size_t k, bool hide_seen, uint32_t *item, float *score)
 {
@@ -287,6 +274,7 @@ enum err rec_rank(const struct rec_model *m, const struct rec_query *q,
     struct ranking r = {.m = m,
                         .q = q,
                         .k = k,
+                        .most = min_size(k, m->n_items),
                         .hide_seen = hide_seen,
                         .item = item,
                         .score = score};
@@ -294,8 +282,8 @@ enum err rec_rank(const struct rec_model *m, const struct rec_query *q,
 
     if (k == 0 || q->n == 0)
         return ERR_OK;
-    if (score == NULL)
-        r.score = mem_take(&s, q->n, k, sizeof(float));
+    r.most = r.most > 0 ? r.most : 1;
+    take_lists(&r, &s);
     if (s.failed)
         e = err_set(ERR_NOMEM, "no memory for ranking");
     else

@@ -63,8 +63,9 @@ static void check_topk(size_t n, size_t k, uint64_t seed)
 {
     struct scored *all = mem_array(n, sizeof(*all));
     float *x = mem_array(n, sizeof(*x));
-    struct krn_topk t = {k, 0, mem_array(k, sizeof(float)),
-                         mem_array(k, sizeof(uint32_t))};
+    struct krn_topk t =
+        krn_topk_start(k, mem_array(KRN_TOPK_ROOM(k), sizeof(float)),
+                       mem_array(KRN_TOPK_ROOM(k), sizeof(uint32_t)));
 
     assert_true(all != NULL && x != NULL && t.score != NULL && t.id != NULL);
     for (uint32_t i = 0; i < n; i++) {
@@ -79,6 +80,7 @@ static void check_topk(size_t n, size_t k, uint64_t seed)
     }
     qsort(all, n, sizeof(*all), scored_cmp);
     cpu_ops()->topk_push_f32(&t, x, 5, n);
+    cpu_ops()->topk_prune_f32(&t);
     krn_topk_sort(&t);
     assert_int_equal(t.n, n < k ? n : k);
     for (size_t i = 0; i < t.n; i++) {

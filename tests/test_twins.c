@@ -196,11 +196,17 @@ static void check_one_gemm(const struct krn_ops *twin, size_t m, size_t n,
                          .sub = how >> 3 & 1};
 
     g.add = g.add && !g.sub;
+    g.panels = (how >> 20) % 2 == 0 && !g.tb && !g.sub;
     g.lda = (g.ta ? m : k) + (how >> 4) % 5;
     g.ldb = (g.tb ? k : n) + (how >> 8) % 5;
     g.ldc = n + (how >> 12) % 5;
     const size_t size_a = g.lda * (g.ta ? k : m);
-    const size_t size_b = g.ldb * (g.tb ? n : k), size_c = g.ldc * m;
+    const size_t panels = (n + KRN_PANEL - 1) / KRN_PANEL;
+
+    if (g.panels)
+        g.ldb = k * KRN_PANEL + (how >> 8) % 5;
+    const size_t size_b = g.ldb * (g.panels ? panels : g.tb ? n : k);
+    const size_t size_c = g.ldc * m;
     float *a = kern_new(size_a, seed), *b = kern_new(size_b, seed + 1);
     float *want = kern_new(size_c, 1), *got = kern_new(size_c, 1);
 
@@ -376,36 +382,69 @@ static void check_chol16(const struct krn_ops *twin)
     }
 }
 
+/* Kinds of scores: any, many ties, odd ones, nothing that counts. */
+static void fill_scores(float *x, size_t n, size_t i)
+{
+    if (i % 4 == 0)
+        kern_fill(x, n, i);
+    for (size_t j = 0; j < n && i % 4 == 1; j++)
+        x[j] = (float)rng_below(i, RNG_SYNTH, j, 9);
+    if (i % 4 == 2)
+        odd_fill(x, n, i);
+    for (size_t j = 0; j < n && i % 4 == 3; j++)
+        x[j] = j % 3 ? NAN : -INFINITY;
+}
+
+static void check_lists(const struct krn_ops *twin, struct krn_topk t[2],
+                        size_t i)
+{
+    krn_ops_reference.topk_prune_f32(t);
+    twin->topk_prune_f32(t + 1);
+    krn_topk_sort(t);
+    krn_topk_sort(t + 1);
+    assert_int_equal(t[0].n, t[1].n);
+    assert_true(t[0].n == t[0].k);
+    assert_memory_equal(t[0].id, t[1].id, t[0].n * sizeof(uint32_t));
+    kern_assert_same(t[1].score, t[0].score, t[0].n, twin->name, t[0].k, i, 0);
+}
+
+static void assert_none_skipped(const struct krn_topk *t, const uint32_t *skip,
+                                size_t skips)
+{
+    for (size_t j = 0; j < t->n; j++)
+        for (size_t at = 0; at < skips; at++)
+            assert_int_not_equal(t->id[j], skip[at]);
+}
+
 static void check_topk(const struct krn_ops *twin)
 {
     static const size_t ks[] = {1, 2, 15, 16, 17, 20, 33, 100, 1024, 1025};
-    enum { N = 5000 };
-    float *x = mem_array(N, sizeof(*x)), s[2][1025];
-    uint32_t id[2][1025];
+    enum { N = 5000, ROOM = KRN_TOPK_ROOM(1025) };
+    static uint32_t id[2][ROOM], skip[N];
+    static float s[2][ROOM];
+    float *x = mem_array(N, sizeof(*x));
 
     assert_non_null(x);
-    for (size_t i = 0; i < sizeof(ks) / sizeof(ks[0]) * 4; i++) {
-        struct krn_topk t[2] = {{ks[i / 4], 0, s[0], id[0]},
-                                {ks[i / 4], 0, s[1], id[1]}};
+    for (size_t i = 0; i < sizeof(ks) / sizeof(ks[0]) * 8; i++) {
+        struct krn_topk t[2] = {krn_topk_start(ks[i / 8], s[0], id[0]),
+                                krn_topk_start(ks[i / 8], s[1], id[1])};
+        size_t skips = 0;
 
-        if (i % 4 == 0)
-            kern_fill(x, N, i);
-        for (size_t j = 0; j < N && i % 4 == 1; j++) /* many ties */
-            x[j] = (float)rng_below(i, RNG_SYNTH, j, 9);
-        if (i % 4 == 2)
-            odd_fill(x, N, i);
-        for (size_t j = 0; j < N && i % 4 == 3; j++)
-            x[j] = j % 3 ? NAN : -INFINITY;
-        /* out of order, odd pieces */
+        fill_scores(x, N, i);
+        for (uint32_t j = 0; j < N && i % 8 < 4; j++)
+            if (rng_below(i, RNG_SHUFFLE, j, 3) == 0)
+                skip[skips++] = j;
+        t[0].skip = t[1].skip = skip;
+        t[0].skip_end = t[1].skip_end = skip + skips;
+        /* odd pieces; out of order where nothing is left out */
         for (size_t piece = 0, from, n; piece < 5; piece++) {
-            from = (piece * 3 % 5) * (N / 5);
+            from = (i % 8 < 4 ? piece : piece * 3 % 5) * (N / 5);
             n = N / 5 - piece % 2;
             krn_ops_reference.topk_push_f32(t, x + from, (uint32_t)from, n);
             twin->topk_push_f32(t + 1, x + from, (uint32_t)from, n);
         }
-        assert_int_equal(t[0].n, t[1].n);
-        kern_assert_same(s[1], s[0], t[0].n, twin->name, t[0].k, i, 0);
-        assert_memory_equal(id[0], id[1], t[0].n * sizeof(uint32_t));
+        check_lists(twin, t, i);
+        assert_none_skipped(t, skip, skips);
     }
     free(x);
 }

@@ -1,76 +1,183 @@
 /*
  * kernels/simd/topk.c - the k best of a stream.
  *
- * Sixteen scores are compared with the worst held one at once; what passes is
- * rare and is inserted into the sorted list by one pass of compare and shift.
+ * Sixteen scores are compared with the floor at once; what passes is rare and
+ * is packed behind what is held.  To drop all but the k best, bisect for the
+ * k-th score: 32 counts at most, without a branch that depends on the data.
  */
-#include "kernels/topk.h"
-
 #include <math.h>
 #include <string.h>
 
 #include "kernels/simd/v16.h"
 
-/* The list is full and (score, id) better than [0]: those that are worse,
- * which are a prefix, move down by one. */
-static void topk_replace(struct krn_topk *t, float score, uint32_t id)
+/* Floats as integers of the same order, and back. */
+static int32_t topk_key(float x)
 {
-    const struct v16 s = v_set1(score);
-    size_t at = 0;
+    int32_t bits;
 
-    for (size_t i = 1; i < t->k; i += 16) {
-        const size_t n = t->k - i < 16 ? t->k - i : 16;
-        const struct v16 held = v_load_n(t->score + i, n);
-        const uint32_t all = 0xffffu >> (16 - n);
-        const uint32_t less = v_bits(v_lt(held, s)) & all;
-        const uint32_t same = v_bits(v_eq(held, s)) & all;
-        size_t worse = (size_t)__builtin_popcount(less);
-
-        for (uint32_t rest = same; rest != 0 && t->id[i + worse] > id;
-             rest &= rest - 1)
-            worse++;
-        if (worse == 0)
-            break;
-        v_store_n(t->score + i - 1, held, worse);
-        v_store_n((float *)(t->id + i - 1),
-                  v_load_n((const float *)(t->id + i), worse), worse);
-        at += worse;
-        if (worse < 16)
-            break;
-    }
-    t->score[at] = score;
-    t->id[at] = id;
+    memcpy(&bits, &x, sizeof(bits));
+    return bits ^ (bits >> 31 & INT32_MAX);
 }
 
-/* One that may be better than [0]. */
-static void topk_try(struct krn_topk *t, float score, uint32_t id)
+static float topk_of_key(int32_t key)
 {
-    if (t->k > KRN_TOPK_SORTED)
-        krn_topk_offer(t, score, id);
-    else if (krn_topk_worse(t->score[0], t->id[0], score, id))
-        topk_replace(t, score, id);
+    float x;
+
+    key ^= key >> 31 & INT32_MAX;
+    memcpy(&x, &key, sizeof(x));
+    return x;
+}
+
+/* How many of the held are at least so good. */
+static size_t topk_count(const struct krn_topk *t, float least)
+{
+    const struct v16 bar = v_set1(least);
+    size_t count = 0;
+
+    V_FOR(i, lanes, t->n)
+    {
+        const uint32_t good = v_bits(v_ge(v_load_n(t->score + i, lanes), bar));
+
+        count += (size_t)__builtin_popcount(good & 0xffffu >> (16 - lanes));
+    }
+    return count;
+}
+
+/* The k-th best score; k <= n.  *above: how many are at least that. */
+static float topk_kth(const struct krn_topk *t, size_t *above)
+{
+    int64_t lo = topk_key(t->floor), hi = (int64_t)topk_key(INFINITY) + 1;
+
+    *above = t->n; /* at lo */
+    while (*above > t->k && hi - lo > 1) {
+        const int64_t mid = lo + (hi - lo) / 2;
+        const size_t n = topk_count(t, topk_of_key((int32_t)mid));
+
+        if (n >= t->k) {
+            lo = mid;
+            *above = n;
+        } else {
+            hi = mid;
+        }
+    }
+    return topk_of_key((int32_t)lo);
+}
+
+/* Of those that tie with the k-th score, the id that the last one kept has. */
+static uint32_t topk_last_tie(const struct krn_topk *t, float kth, size_t drop)
+{
+    uint64_t lo = 0, hi = UINT32_MAX; /* the answer is in lo..hi */
+
+    while (lo < hi) {
+        const uint64_t mid = lo + (hi - lo) / 2;
+        size_t beyond = 0;
+
+        for (size_t i = 0; i < t->n; i++)
+            beyond += t->score[i] == kth && t->id[i] > mid;
+        if (beyond > drop)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return (uint32_t)lo;
+}
+
+/* score and id of the lanes of `bits` behind what is held. */
+V_FN void topk_pack(struct krn_topk *t, struct v16 score, struct v16 id,
+                    uint32_t bits)
+{
+    v_pack(t->score + t->n, score, bits);
+    v_pack((float *)(t->id + t->n), id, bits);
+    t->n += (size_t)__builtin_popcount(bits);
+}
+
+void KRN_TWIN(krn_topk_prune_f32)(struct krn_topk *t)
+{
+    const size_t n = t->n;
+    uint32_t last = UINT32_MAX;
+    size_t above;
+
+    if (n <= t->k)
+        return;
+    const float kth = topk_kth(t, &above);
+
+    if (above > t->k)
+        last = topk_last_tie(t, kth, above - t->k);
+    t->n = 0;
+    t->floor = kth;
+    V_FOR(i, lanes, n)
+    {
+        const struct v16 s = v_load_n(t->score + i, lanes);
+        const struct v16 id = v_load_n((const float *)(t->id + i), lanes);
+        const uint32_t all = 0xffffu >> (16 - lanes);
+        uint32_t keep = v_bits(v_ge(s, v_set1(kth))) & all;
+        uint32_t ties = above > t->k ? v_bits(v_eq(s, v_set1(kth))) & all : 0;
+
+        for (; ties != 0; ties &= ties - 1) {
+            const size_t at = (size_t)__builtin_ctz(ties);
+
+            if (t->id[i + at] > last)
+                keep &= ~(1u << at);
+        }
+        topk_pack(t, s, id, keep);
+    }
+}
+
+#define TOPK_BLOCK 128
+
+/* Whether none of TOPK_BLOCK scores reaches the floor, which is a number. */
+V_FN bool topk_none(const float *score, struct v16 floor)
+{
+    uint32_t any = 0;
+
+    V_UNROLL
+    for (size_t i = 0; i < TOPK_BLOCK; i += 16)
+        any |= v_bits(v_ge(v_load(score + i), floor));
+    return any == 0;
+}
+
+/* Those of the ids from `first` on, up to 16, that are not to be left out. */
+static uint32_t topk_wanted(struct krn_topk *t, uint32_t first, size_t lanes)
+{
+    uint32_t bits = 0xffff;
+
+    for (; t->skip < t->skip_end; t->skip++) {
+        if (*t->skip < first)
+            continue;
+        if (*t->skip - first >= lanes)
+            break;
+        bits &= ~(1u << (*t->skip - first));
+    }
+    return bits;
 }
 
 void KRN_TWIN(krn_topk_push_f32)(struct krn_topk *t, const float *score,
                                  uint32_t first_id, size_t n)
 {
-    size_t i = 0;
+    static const int32_t lane[16] = {0, 1, 2,  3,  4,  5,  6,  7,
+                                     8, 9, 10, 11, 12, 13, 14, 15};
+    const struct v16i across = v_int(v_load((const float *)lane));
+    const struct v16 least = v_set1(-INFINITY);
+    struct v16 floor = v_set1(t->floor);
 
-    for (; i < n && t->n < t->k; i++)
-        krn_topk_offer(t, score[i], first_id + (uint32_t)i);
-    for (; i < n; i += 16) {
-        const size_t m = n - i < 16 ? n - i : 16;
-        const struct v16 s = v_load_n(score + i, m);
-        uint32_t maybe = v_bits(v_ge(s, v_set1(t->score[0])));
+    if (n == TOPK_BLOCK && t->floor > -INFINITY && topk_none(score, floor))
+        return;
+    V_FOR(i, lanes, n)
+    {
+        const uint32_t first = first_id + (uint32_t)i;
+        /* NaN becomes the second operand */
+        const struct v16 s = v_max(v_load_n(score + i, lanes), least);
+        uint32_t good = v_bits(v_ge(s, floor));
 
-        maybe &= 0xffffu >> (16 - m);
-        if (t->score[0] == -INFINITY) /* NaN has a chance: leave it to offer */
-            maybe = 0xffffu >> (16 - m);
-        for (; maybe != 0; maybe &= maybe - 1) {
-            const size_t at = i + (size_t)__builtin_ctz(maybe);
-            const float x = score[at];
-
-            topk_try(t, x == x ? x : -INFINITY, first_id + (uint32_t)at);
+        if (good == 0)
+            continue;
+        good &= 0xffffu >> (16 - lanes);
+        good &= t->skip == t->skip_end ? 0xffffu : topk_wanted(t, first, lanes);
+        if (t->n + 16 > t->room) {
+            KRN_TWIN(krn_topk_prune_f32)(t);
+            floor = v_set1(t->floor);
+            good &= v_bits(v_ge(s, floor));
         }
+        topk_pack(t, s, v_float(v_addi(across, v_set1i((int32_t)first))), good);
     }
 }

@@ -128,6 +128,15 @@ V_FN uint32_t v_bits(struct v16m m)
     return (uint32_t)a | (uint32_t)b << 8;
 }
 
+V_FN void v_pack(float *to, struct v16 x, uint32_t bits)
+{
+    float lane[16];
+
+    v_store(lane, x);
+    for (; bits != 0; bits &= bits - 1)
+        *to++ = lane[__builtin_ctz(bits)];
+}
+
 V_FN struct v16i v_int(struct v16 x)
 {
     return V2(v16i, _mm256_castps_si256(x.a), _mm256_castps_si256(x.b));

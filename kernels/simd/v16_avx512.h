@@ -112,6 +112,12 @@ V_FN uint32_t v_bits(struct v16m m)
     return m.r;
 }
 
+/* The lanes of `bits` side by side; what follows them, up to 16, is lost. */
+V_FN void v_pack(float *to, struct v16 a, uint32_t bits)
+{
+    _mm512_storeu_ps(to, _mm512_maskz_compress_ps((__mmask16)bits, a.r));
+}
+
 V_FN struct v16i v_int(struct v16 a) /* the bits */
 {
     return V1I(_mm512_castps_si512(a.r));

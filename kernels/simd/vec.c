@@ -127,3 +127,31 @@ void KRN_TWIN(krn_adagrad_f32)(float *p, float *s, const float *g, size_t n,
         v_store_n(p + i, v_sub(v_load_n(p + i, k), by), k);
     }
 }
+
+#ifdef KRN_WITH_AVX512
+#define SPIN_ROWS 24 /* of 32 registers */
+#else
+#define SPIN_ROWS 6 /* twice: 12 of 16 */
+#endif
+
+float KRN_TWIN(krn_spin_f32)(size_t rounds)
+{
+    const struct v16 by = v_set1(0.75f), plus = v_set1(0.5f);
+    float sum = 0;
+
+    for (size_t first = 0; first < KRN_SPIN_ROWS; first += SPIN_ROWS) {
+        struct v16 acc[SPIN_ROWS];
+
+        V_UNROLL
+        for (size_t row = 0; row < SPIN_ROWS; row++)
+            acc[row] = v_set1((float)(first + row));
+        for (size_t r = 0; r < rounds; r++) {
+            V_UNROLL
+            for (size_t row = 0; row < SPIN_ROWS; row++)
+                acc[row] = v_fma(acc[row], by, plus);
+        }
+        for (size_t row = 0; row < SPIN_ROWS; row++)
+            sum += v_tree(acc[row]);
+    }
+    return sum;
+}
