@@ -69,15 +69,19 @@ void krn_softmax_f32(float *y, const float *x, size_t n)
 void krn_layernorm_f32(float *y, const float *x, const float *gain,
                        const float *bias, size_t n, float eps)
 {
-    const float mean = krn_sum_f32(x, n) / (float)n;
-    float lane[KRN_LANES] = {0};
+    float lane[KRN_WIDE] = {0};
 
+    for (size_t i = 0; i < n; i++)
+        lane[i % KRN_WIDE] += x[i];
+    const float mean = krn_tree64(lane) / (float)n;
+
+    memset(lane, 0, sizeof(lane));
     for (size_t i = 0; i < n; i++) {
         const float off = x[i] - mean;
 
-        lane[i % KRN_LANES] = fmaf(off, off, lane[i % KRN_LANES]);
+        lane[i % KRN_WIDE] = fmaf(off, off, lane[i % KRN_WIDE]);
     }
-    const float inv = 1.0f / sqrtf(krn_tree16(lane) / (float)n + eps);
+    const float inv = 1.0f / sqrtf(krn_tree64(lane) / (float)n + eps);
 
     for (size_t i = 0; i < n; i++)
         y[i] = fmaf((x[i] - mean) * inv, gain != NULL ? gain[i] : 1.0f,

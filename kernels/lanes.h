@@ -16,6 +16,19 @@ static inline float krn_tree16(float l[KRN_LANES])
     return l[0];
 }
 
+/* Four times as many lanes, where a row is long and waits for its sum. */
+#define KRN_WIDE (4 * KRN_LANES)
+
+/* + 32, + 16, then the tree above.  Destroys l. */
+static inline float krn_tree64(float l[KRN_WIDE])
+{
+    for (size_t half = KRN_WIDE / 2; half >= KRN_LANES; half /= 2) {
+        for (size_t i = 0; i < half; i++)
+            l[i] += l[i + half];
+    }
+    return krn_tree16(l);
+}
+
 /* The same tree with the larger of two; NaN on the left of > loses. */
 static inline float krn_max16(float l[KRN_LANES])
 {

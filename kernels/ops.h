@@ -160,6 +160,8 @@ struct krn_ops {
                           uint32_t first_id, size_t n);
     /* Drop all but the k best. */
     void (*topk_prune_f32)(struct krn_topk *t);
+    /* Drop all but the k best and order them, best first. */
+    void (*topk_sort_f32)(struct krn_topk *t);
 
     void (*adam_f32)(float *p, float *m, float *v, const float *g, size_t n,
                      const struct krn_adam *o);
@@ -177,7 +179,7 @@ struct krn_ops {
     float (*logsumexp_f32)(const float *x, size_t n);
     void (*softmax_f32)(float *y, const float *x, size_t n);
     /* y = (x - mean) / sqrt(variance + eps) * gain + bias; gain NULL: 1, bias
-     * NULL: 0; lanes */
+     * NULL: 0; 64 lanes (kernels/lanes.h) */
     void (*layernorm_f32)(float *y, const float *x, const float *gain,
                           const float *bias, size_t n, float eps);
 };
@@ -195,8 +197,5 @@ static inline struct krn_topk krn_topk_start(size_t k, float *score,
     return (struct krn_topk){
         k, 0, KRN_TOPK_ROOM(k), score, id, -__builtin_inff(), NULL, NULL};
 }
-
-/* Order what is held best first.  (Plain C.) */
-void krn_topk_sort(struct krn_topk *t);
 
 #endif

@@ -34,7 +34,7 @@ static void topk_sift(struct krn_topk *t, size_t i, size_t n)
     }
 }
 
-void krn_topk_sort(struct krn_topk *t)
+void krn_topk_sort_f32(struct krn_topk *t)
 {
     for (size_t i = t->n / 2; i-- > 0;)
         topk_sift(t, i, t->n);
@@ -42,14 +42,14 @@ void krn_topk_sort(struct krn_topk *t)
         topk_swap(t, 0, n);
         topk_sift(t, 0, n);
     }
+    t->n = t->n < t->k ? t->n : t->k;
 }
 
 void krn_topk_prune_f32(struct krn_topk *t)
 {
     if (t->n <= t->k)
         return;
-    krn_topk_sort(t);
-    t->n = t->k;
+    krn_topk_sort_f32(t);
     t->floor = t->score[t->k - 1];
 }
 

@@ -34,6 +34,7 @@
     void krn_topk_push_f32##S(struct krn_topk *t, const float *score,          \
                               uint32_t first_id, size_t n);                    \
     void krn_topk_prune_f32##S(struct krn_topk *t);                            \
+    void krn_topk_sort_f32##S(struct krn_topk *t);                             \
     void krn_adam_f32##S(float *p, float *m, float *v, const float *g,         \
                          size_t n, const struct krn_adam *o);                  \
     void krn_adagrad_f32##S(float *p, float *s, const float *g, size_t n,      \
@@ -59,7 +60,8 @@
         .chol_solve16_f32 = krn_chol_solve16_f32##S,                           \
         .gather_t_f32 = krn_gather_t_f32##S, .cg_row_f32 = krn_cg_row_f32##S,  \
         .topk_push_f32 = krn_topk_push_f32##S,                                 \
-        .topk_prune_f32 = krn_topk_prune_f32##S, .adam_f32 = krn_adam_f32##S,  \
+        .topk_prune_f32 = krn_topk_prune_f32##S,                               \
+        .topk_sort_f32 = krn_topk_sort_f32##S, .adam_f32 = krn_adam_f32##S,    \
         .adagrad_f32 = krn_adagrad_f32##S, .exp_f32 = krn_exp_f32##S,          \
         .log_f32 = krn_log_f32##S, .tanh_f32 = krn_tanh_f32##S,                \
         .sigmoid_f32 = krn_sigmoid_f32##S,                                     \

@@ -69,8 +69,7 @@ static struct krn_topk list_of(const struct ranking *r, size_t q, size_t list)
 /* The list of person q, best first. */
 static void finish(const struct ranking *r, struct krn_topk *t, size_t q)
 {
-    cpu_ops()->topk_prune_f32(t);
-    krn_topk_sort(t);
+    cpu_ops()->topk_sort_f32(t);
     for (size_t j = 0; j < r->k; j++) {
         r->item[q * r->k + j] = j < t->n ? t->id[j] : REC_NOBODY;
         if (r->score != NULL)

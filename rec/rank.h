@@ -23,7 +23,7 @@
  * hide_seen leaves out the items of the query's history.  Threads inside;
  * memory O(threads * 256 * n_items) floats at most, about 4 million otherwise,
  * for models that score whole rows; a copy of the item vectors, the vectors of
- * at most 8192 people and 2.3 MB a thread for inner products; 1.3 KB a thread
+ * at most 8192 people and 4.2 MB a thread for inner products; 1.3 KB a thread
  * for each of k (at most n_items).
  */
 ERR_CHECK

@@ -18,7 +18,7 @@ static const size_t shapes[][3] = {
 static void own(void *arg)
 {
     if (la_gemm(arg) != ERR_OK)
-        abort(); /* 2 MiB a thread */
+        abort(); /* 4 MiB a thread */
 }
 
 static void onednn(void *arg)

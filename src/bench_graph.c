@@ -154,7 +154,7 @@ enum err bench_graph(struct bench *b, const struct rec_data *d)
 /* --- top-k -----------------------------------------------------------------
  */
 
-#define USERS 2048
+#define USERS 8192
 #define ITEMS 100000
 #define K 100
 

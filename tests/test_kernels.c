@@ -80,8 +80,7 @@ static void check_topk(size_t n, size_t k, uint64_t seed)
     }
     qsort(all, n, sizeof(*all), scored_cmp);
     cpu_ops()->topk_push_f32(&t, x, 5, n);
-    cpu_ops()->topk_prune_f32(&t);
-    krn_topk_sort(&t);
+    cpu_ops()->topk_sort_f32(&t);
     assert_int_equal(t.n, n < k ? n : k);
     for (size_t i = 0; i < t.n; i++) {
         assert_true(t.score[i] == all[i].score);

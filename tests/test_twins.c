@@ -400,8 +400,8 @@ static void check_lists(const struct krn_ops *twin, struct krn_topk t[2],
 {
     krn_ops_reference.topk_prune_f32(t);
     twin->topk_prune_f32(t + 1);
-    krn_topk_sort(t);
-    krn_topk_sort(t + 1);
+    krn_ops_reference.topk_sort_f32(t);
+    twin->topk_sort_f32(t + 1);
     assert_int_equal(t[0].n, t[1].n);
     assert_true(t[0].n == t[0].k);
     assert_memory_equal(t[0].id, t[1].id, t[0].n * sizeof(uint32_t));

@@ -39,9 +39,14 @@ V_FN struct v16 elem_exp(struct v16 x)
     const struct v16 r = elem_exp_reduce(x, &n);
     const struct v16 p =
         v_add(v_fma(v_mul(r, r), elem_exp_tail(r), r), v_set1(1.0f));
+
+#ifdef KRN_WITH_AVX512
+    return v_times_pow2(p, n); /* rounds once, like the two steps below */
+#else
     const struct v16i whole = v_to_int(n), half = v_sra(whole, 1);
 
     return v_mul(v_mul(p, elem_pow2(half)), elem_pow2(v_subi(whole, half)));
+#endif
 }
 
 V_FN struct v16 elem_log_tail(struct v16 z)
@@ -175,39 +180,67 @@ void KRN_TWIN(krn_softmax_f32)(float *y, const float *x, size_t n)
     KRN_TWIN(krn_scale_f32)(y, 1.0f / sum, n);
 }
 
-static float elem_square_sum(const float *x, size_t n, struct v16 mean)
+/* sum of (x - mean)^2, or of x, in 64 lanes. */
+V_FN float elem_wide_sum(const float *x, size_t n, struct v16 mean, bool square)
 {
-    struct v16 sum = v_zero();
+    struct v16 sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
+    size_t i = 0;
+
+    for (; i + 64 <= n; i += 64) {
+        V_UNROLL
+        for (size_t k = 0; k < 4; k++) {
+            const struct v16 v = v_load(x + i + 16 * k), off = v_sub(v, mean);
+
+            sum[k] = square ? v_fma(off, off, sum[k]) : v_add(sum[k], v);
+        }
+    }
+    for (size_t k = 0; i < n; i += 16, k++) {
+        const size_t rest = n - i < 16 ? n - i : 16;
+        const struct v16 v = v_load_n(x + i, rest), off = v_sub(v, mean);
+
+        sum[k] =
+            v_pick(v_mask_n(rest),
+                   square ? v_fma(off, off, sum[k]) : v_add(sum[k], v), sum[k]);
+    }
+    sum[0] = v_add(sum[0], sum[2]);
+    sum[1] = v_add(sum[1], sum[3]);
+    return v_tree(v_add(sum[0], sum[1]));
+}
+
+V_FN void elem_norm(float *y, const float *x, const float *gain,
+                    const float *bias, size_t n, struct v16 mean,
+                    struct v16 inv)
+{
+    const struct v16 one = v_set1(1.0f), none = v_zero();
     size_t i = 0;
 
     for (; i + 16 <= n; i += 16) {
-        const struct v16 off = v_sub(v_load(x + i), mean);
+        const struct v16 z = v_mul(v_sub(v_load(x + i), mean), inv);
 
-        sum = v_fma(off, off, sum);
+        v_store(y + i, v_fma(z, gain != NULL ? v_load(gain + i) : one,
+                             bias != NULL ? v_load(bias + i) : none));
     }
     if (i < n) {
-        const struct v16 off = v_sub(v_load_n(x + i, n - i), mean);
+        const size_t k = n - i;
+        const struct v16 z = v_mul(v_sub(v_load_n(x + i, k), mean), inv);
 
-        sum = v_pick(v_mask_n(n - i), v_fma(off, off, sum), sum);
+        v_store_n(y + i,
+                  v_fma(z, gain != NULL ? v_load_n(gain + i, k) : one,
+                        bias != NULL ? v_load_n(bias + i, k) : none),
+                  k);
     }
-    return v_tree(sum);
 }
 
 void KRN_TWIN(krn_layernorm_f32)(float *y, const float *x, const float *gain,
                                  const float *bias, size_t n, float eps)
 {
-    const float m = KRN_TWIN(krn_sum_f32)(x, n) / (float)n;
-    const struct v16 mean = v_set1(m);
-    const float square = elem_square_sum(x, n, mean);
+    const struct v16 mean =
+        v_set1(elem_wide_sum(x, n, v_zero(), false) / (float)n);
+    const float square = elem_wide_sum(x, n, mean, true);
     const struct v16 inv = v_set1(1.0f / sqrtf(square / (float)n + eps));
 
-    V_FOR(i, k, n)
-    {
-        const struct v16 z = v_mul(v_sub(v_load_n(x + i, k), mean), inv);
-        const struct v16 g =
-            gain != NULL ? v_load_n(gain + i, k) : v_set1(1.0f);
-        const struct v16 b = bias != NULL ? v_load_n(bias + i, k) : v_zero();
-
-        v_store_n(y + i, v_fma(z, g, b), k);
-    }
+    if (gain == NULL && bias == NULL)
+        elem_norm(y, x, NULL, NULL, n, mean, inv);
+    else
+        elem_norm(y, x, gain, bias, n, mean, inv);
 }

@@ -123,17 +123,46 @@ void KRN_TWIN(krn_topk_prune_f32)(struct krn_topk *t)
     }
 }
 
-#define TOPK_BLOCK 128
+#define TOPK_FEW 256
 
-/* Whether none of TOPK_BLOCK scores reaches the floor, which is a number. */
-V_FN bool topk_none(const float *score, struct v16 floor)
+/* How many of the held rank above held i. */
+static size_t topk_above(const struct krn_topk *t, size_t i)
 {
-    uint32_t any = 0;
+    const struct v16 bar = v_set1(t->score[i]);
+    size_t above = 0;
 
-    V_UNROLL
-    for (size_t i = 0; i < TOPK_BLOCK; i += 16)
-        any |= v_bits(v_ge(v_load(score + i), floor));
-    return any == 0;
+    V_FOR(j, lanes, t->n)
+    {
+        const struct v16 s = v_load_n(t->score + j, lanes);
+        const uint32_t all = 0xffffu >> (16 - lanes);
+        uint32_t ties = v_bits(v_eq(s, bar)) & all;
+
+        above += (size_t)__builtin_popcount(v_bits(v_lt(bar, s)) & all);
+        for (; ties != 0; ties &= ties - 1)
+            above += t->id[j + (size_t)__builtin_ctz(ties)] < t->id[i];
+    }
+    return above;
+}
+
+/* Few are put where their rank says: no branch depends on the data. */
+void KRN_TWIN(krn_topk_sort_f32)(struct krn_topk *t)
+{
+    float score[TOPK_FEW];
+    uint32_t id[TOPK_FEW];
+
+    KRN_TWIN(krn_topk_prune_f32)(t);
+    if (t->n > TOPK_FEW) {
+        krn_topk_sort_f32(t);
+        return;
+    }
+    for (size_t i = 0; i < t->n; i++) {
+        const size_t to = topk_above(t, i);
+
+        score[to] = t->score[i];
+        id[to] = t->id[i];
+    }
+    memcpy(t->score, score, t->n * sizeof(*score));
+    memcpy(t->id, id, t->n * sizeof(*id));
 }
 
 /* Those of the ids from `first` on, up to 16, that are not to be left out. */
@@ -151,33 +180,67 @@ static uint32_t topk_wanted(struct krn_topk *t, uint32_t first, size_t lanes)
     return bits;
 }
 
-void KRN_TWIN(krn_topk_push_f32)(struct krn_topk *t, const float *score,
-                                 uint32_t first_id, size_t n)
+/* Those of up to sixteen scores that `good` marks, with ids from `first` on. */
+static void topk_take(struct krn_topk *t, struct v16 score, uint32_t first,
+                      size_t lanes, uint32_t good)
 {
     static const int32_t lane[16] = {0, 1, 2,  3,  4,  5,  6,  7,
                                      8, 9, 10, 11, 12, 13, 14, 15};
-    const struct v16i across = v_int(v_load((const float *)lane));
-    const struct v16 least = v_set1(-INFINITY);
-    struct v16 floor = v_set1(t->floor);
+    const struct v16i id =
+        v_addi(v_int(v_load((const float *)lane)), v_set1i((int32_t)first));
 
-    if (n == TOPK_BLOCK && t->floor > -INFINITY && topk_none(score, floor))
-        return;
-    V_FOR(i, lanes, n)
-    {
-        const uint32_t first = first_id + (uint32_t)i;
-        /* NaN becomes the second operand */
-        const struct v16 s = v_max(v_load_n(score + i, lanes), least);
-        uint32_t good = v_bits(v_ge(s, floor));
-
-        if (good == 0)
-            continue;
-        good &= 0xffffu >> (16 - lanes);
-        good &= t->skip == t->skip_end ? 0xffffu : topk_wanted(t, first, lanes);
-        if (t->n + 16 > t->room) {
-            KRN_TWIN(krn_topk_prune_f32)(t);
-            floor = v_set1(t->floor);
-            good &= v_bits(v_ge(s, floor));
-        }
-        topk_pack(t, s, v_float(v_addi(across, v_set1i((int32_t)first))), good);
+    good &= 0xffffu >> (16 - lanes);
+    if (t->skip != t->skip_end)
+        good &= topk_wanted(t, first, lanes);
+    if (t->n + 16 > t->room) {
+        KRN_TWIN(krn_topk_prune_f32)(t);
+        good &= v_bits(v_ge(score, v_set1(t->floor)));
     }
+    topk_pack(t, score, v_float(id), good);
+}
+
+#define TOPK_BLOCK 128
+
+/* Bit i: one of the sixteen scores from 16 i on reaches the floor, which is a
+ * number. */
+V_FN uint32_t topk_good(const float *score, struct v16 floor)
+{
+    uint32_t good = 0;
+
+    V_UNROLL
+    for (uint32_t i = 0; i < TOPK_BLOCK / 16; i++)
+        good |= (uint32_t)(v_bits(v_ge(v_load(score + 16 * i), floor)) != 0)
+                << i;
+    return good;
+}
+
+/* NaN becomes -infinity, which only an infinite floor lets pass. */
+static void topk_some(struct krn_topk *t, const float *score, uint32_t first,
+                      size_t lanes)
+{
+    const struct v16 s = v_max(v_load_n(score, lanes), v_set1(-INFINITY));
+    const uint32_t good = v_bits(v_ge(s, v_set1(t->floor)));
+
+    if (good != 0)
+        topk_take(t, s, first, lanes, good);
+}
+
+void KRN_TWIN(krn_topk_push_f32)(struct krn_topk *t, const float *score,
+                                 uint32_t first_id, size_t n)
+{
+    size_t i = 0;
+
+    while (i + TOPK_BLOCK <= n && t->floor > -INFINITY) {
+        uint32_t good = topk_good(score + i, v_set1(t->floor));
+
+        for (; good != 0; good &= good - 1) {
+            const size_t at = i + 16 * (size_t)__builtin_ctz(good);
+
+            topk_some(t, score + at, first_id + (uint32_t)at, 16);
+        }
+        i += TOPK_BLOCK;
+    }
+    for (; i < n; i += 16)
+        topk_some(t, score + i, first_id + (uint32_t)i,
+                  n - i < 16 ? n - i : 16);
 }

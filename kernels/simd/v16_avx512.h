@@ -75,6 +75,11 @@ V_FN struct v16 v_fnma(struct v16 a, struct v16 b, struct v16 c)
 {
     return V1(_mm512_fnmadd_ps(a.r, b.r, c.r));
 }
+/* a * 2^n for a whole n */
+V_FN struct v16 v_times_pow2(struct v16 a, struct v16 n)
+{
+    return V1(_mm512_scalef_ps(a.r, n.r));
+}
 /* a > b ? a : b, lane by lane: NaN in either gives b */
 V_FN struct v16 v_max(struct v16 a, struct v16 b)
 {
