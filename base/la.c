@@ -103,24 +103,26 @@ enum err la_gemm(const struct krn_gemm *g)
 
 #define SPMM_ENTRIES 8192 /* about so many in a task */
 
-struct spmm_tasks {
-    const struct krn_spmm *s;
-    size_t n;
+/* Rows first..last-1 of a CSR matrix, cut so that entries balance. */
+struct row_tasks {
+    const size_t *ptr;
+    size_t first, last, n;
+    const void *work; /* struct krn_spmm or krn_sddmm */
 };
 
 /* The first row of task i: where its share of the entries begins. */
-static size_t spmm_cut(const struct krn_spmm *s, size_t i, size_t n)
+static size_t row_cut(const struct row_tasks *t, size_t i)
 {
-    const size_t base = s->ptr[s->first];
-    const size_t want = base + (s->ptr[s->last] - base) / n * i;
-    size_t lo = s->first, hi = s->last;
+    const size_t base = t->ptr[t->first];
+    const size_t want = base + (t->ptr[t->last] - base) / t->n * i;
+    size_t lo = t->first, hi = t->last;
 
-    if (i == 0 || i == n)
+    if (i == 0 || i == t->n)
         return i == 0 ? lo : hi;
     while (lo < hi) {
         const size_t mid = lo + (hi - lo) / 2;
 
-        if (s->ptr[mid] < want)
+        if (t->ptr[mid] < want)
             lo = mid + 1;
         else
             hi = mid;
@@ -128,26 +130,50 @@ static size_t spmm_cut(const struct krn_spmm *s, size_t i, size_t n)
     return lo;
 }
 
+static void row_for(struct row_tasks *t,
+                    void (*fn)(void *arg, size_t task, size_t thread))
+{
+    if (t->first >= t->last)
+        return;
+    t->n = 1 + (t->ptr[t->last] - t->ptr[t->first]) / SPMM_ENTRIES;
+    t->n += (t->last - t->first) / SPMM_ENTRIES; /* many empty rows */
+    par_for(t->n, fn, t);
+}
+
 static void spmm_task(void *arg, size_t task, size_t thread)
 {
-    const struct spmm_tasks *t = arg;
-    struct krn_spmm s = *t->s;
+    const struct row_tasks *t = arg;
+    struct krn_spmm s = *(const struct krn_spmm *)t->work;
 
     (void)thread;
-    s.first = spmm_cut(t->s, task, t->n);
-    s.last = spmm_cut(t->s, task + 1, t->n);
+    s.first = row_cut(t, task);
+    s.last = row_cut(t, task + 1);
     cpu_ops()->spmm_f32(&s);
 }
 
 void la_spmm(const struct krn_spmm *s)
 {
-    struct spmm_tasks t = {s, 1};
+    struct row_tasks t = {s->ptr, s->first, s->last, 1, s};
 
-    if (s->first >= s->last)
-        return;
-    t.n += (s->ptr[s->last] - s->ptr[s->first]) / SPMM_ENTRIES;
-    t.n += (s->last - s->first) / SPMM_ENTRIES; /* many empty rows */
-    par_for(t.n, spmm_task, &t);
+    row_for(&t, spmm_task);
+}
+
+static void sddmm_task(void *arg, size_t task, size_t thread)
+{
+    const struct row_tasks *t = arg;
+    struct krn_sddmm s = *(const struct krn_sddmm *)t->work;
+
+    (void)thread;
+    s.first = row_cut(t, task);
+    s.last = row_cut(t, task + 1);
+    cpu_ops()->sddmm_f32(&s);
+}
+
+void la_sddmm(const struct krn_sddmm *s)
+{
+    struct row_tasks t = {s->ptr, s->first, s->last, 1, s};
+
+    row_for(&t, sddmm_task);
 }
 
 /* --- Gram matrix -----------------------------------------------------------

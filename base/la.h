@@ -20,6 +20,9 @@ enum err la_gemm(const struct krn_gemm *g);
 /* s->first/last give the rows.  Rows are split so that entries balance. */
 void la_spmm(const struct krn_spmm *s);
 
+/* Likewise. */
+void la_sddmm(const struct krn_sddmm *s);
+
 /*
  * G[d][d] = X^T X (both triangles) for X [n][d]: partial sums over fixed
  * chunks of 4096 rows, added in chunk order.  ERR_NOMEM.

@@ -56,6 +56,15 @@ void krn_spmm_f32(const struct krn_spmm *s)
         spmm_row(s, r);
 }
 
+void krn_sddmm_f32(const struct krn_sddmm *s)
+{
+    for (size_t r = s->first; r < s->last; r++) {
+        for (size_t e = s->ptr[r]; e < s->ptr[r + 1]; e++)
+            s->out[e] = krn_dot_f32(s->a + r * s->lda,
+                                    s->b + (size_t)s->idx[e] * s->ldb, s->d);
+    }
+}
+
 void krn_syrk_rows_f32(float *a, size_t lda, const float *x, size_t ldx,
                        const uint32_t *idx, const float *w, size_t n, size_t d)
 {

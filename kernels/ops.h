@@ -80,6 +80,19 @@ struct krn_spmm {
     size_t ldy;
 };
 
+/* Rows first..last-1 of a sampled product: out[e] = <a[r], b[idx[e]]> for the
+ * entries e = ptr[r]..ptr[r + 1]-1 of row r; a is [last][lda], b [*][ldb]. */
+struct krn_sddmm {
+    size_t first, last, d;
+    const size_t *ptr;
+    const uint32_t *idx;
+    const float *a;
+    size_t lda;
+    const float *b;
+    size_t ldb;
+    float *out; /* [ptr[last]] */
+};
+
 /*
  * One row of weighted least squares whose fixed side has a diagonal Gram:
  *
@@ -126,7 +139,8 @@ struct krn_ops {
     /* y[m] = A[m][n] x[n], one dot_f32 per row */
     void (*gemv_f32)(float *y, const float *a, size_t lda, const float *x,
                      size_t m, size_t n);
-    void (*spmm_f32)(const struct krn_spmm *s); /* chain over row entries */
+    void (*spmm_f32)(const struct krn_spmm *s);   /* chain over row entries */
+    void (*sddmm_f32)(const struct krn_sddmm *s); /* lanes */
 
     /* A[d][d] += sum_j w[j] x[idx[j]] x[idx[j]]^T, lower triangle only;
      * w NULL: all 1.  Chain over j with a first product w[j] * x. */

@@ -20,6 +20,7 @@
     void krn_gemv_f32##S(float *y, const float *a, size_t lda, const float *x, \
                          size_t m, size_t n);                                  \
     void krn_spmm_f32##S(const struct krn_spmm *s);                            \
+    void krn_sddmm_f32##S(const struct krn_sddmm *s);                          \
     void krn_syrk_rows_f32##S(float *a, size_t lda, const float *x,            \
                               size_t ldx, const uint32_t *idx, const float *w, \
                               size_t n, size_t d);                             \
@@ -54,7 +55,7 @@
         .axpy_f32 = krn_axpy_f32##S, .scale_f32 = krn_scale_f32##S,            \
         .spin_f32 = krn_spin_f32##S, .gemm_f32 = krn_gemm_f32##S,              \
         .gemv_f32 = krn_gemv_f32##S, .spmm_f32 = krn_spmm_f32##S,              \
-        .syrk_rows_f32 = krn_syrk_rows_f32##S,                                 \
+        .sddmm_f32 = krn_sddmm_f32##S, .syrk_rows_f32 = krn_syrk_rows_f32##S,  \
         .chol_solve_f32 = krn_chol_solve_f32##S,                               \
         .interleave16_f32 = krn_interleave16_f32##S,                           \
         .chol_solve16_f32 = krn_chol_solve16_f32##S,                           \

@@ -6,17 +6,11 @@
  * feedback, UAI 2009 (`--loss bpr`).  Differs: Adam on large batches that
  * share their negatives, so that scores and gradients are matrix products
  * (rec/pairs.h); by default negatives are weighted towards the hard ones.
- *
- * People whom the model never saw get the sum of a linear image of their items'
- * vectors; the map is the ridge regression of the known people's vectors on
- * the sums of theirs.
+ * People whom the model never saw: rec/fold.h.
  */
-#include <math.h>
 #include <string.h>
 
-#include "base/la.h"
-#include "base/mem.h"
-#include "base/par.h"
+#include "rec/fold.h"
 #include "rec/model.h"
 #include "rec/pairs.h"
 
@@ -70,103 +64,6 @@ static double fit_bytes(const struct rec_data *d, const void *opts)
            8 * (double)p.dim * (double)(d->n_users + d->n_items);
 }
 
-/* --- a linear map for strangers ---------------------------------------------
- */
-
-struct sums {
-    const struct rec_data *d;
-    const float *items;
-    float *out; /* [n_users][dim] */
-    size_t dim;
-};
-
-static void sum_history(float *v, const float *x, const uint32_t *item,
-                        size_t n, size_t dim)
-{
-    memset(v, 0, dim * sizeof(*v));
-    for (size_t r = 0; r < n; r++) {
-        for (size_t k = 0; k < dim; k++)
-            v[k] += x[item[r] * dim + k];
-    }
-    for (size_t k = 0; k < dim && n > 0; k++)
-        v[k] /= sqrtf((float)n);
-}
-
-static void sums_task(void *arg, size_t u, size_t thread)
-{
-    const struct sums *s = arg;
-    const size_t first = s->d->user_ptr[u];
-
-    (void)thread;
-    sum_history(s->out + u * s->dim, s->items, s->d->item + first,
-                s->d->user_ptr[u + 1] - first, s->dim);
-}
-
-/* map[dim][dim] of the ridge regression users ~ sums map. */
-static enum err regress(const float *sums, const float *users, size_t n,
-                        size_t dim, float *gram, float *both, float *map)
-{
-    ERR_TRY(la_gram(gram, sums, n, dim));
-    float trace = 0;
-
-    for (size_t k = 0; k < dim; k++)
-        trace += gram[k * dim + k];
-    for (size_t k = 0; k < dim; k++)
-        gram[k * dim + k] += 1e-3f * trace / (float)dim + 1e-20f;
-    ERR_TRY(la_spd_inverse(gram, dim));
-    ERR_TRY(la_gemm(&(struct krn_gemm){.ta = true,
-                                       .m = dim,
-                                       .n = dim,
-                                       .k = n,
-                                       .a = sums,
-                                       .lda = dim,
-                                       .b = users,
-                                       .ldb = dim,
-                                       .c = both,
-                                       .ldc = dim}));
-    return la_gemm(&(struct krn_gemm){.m = dim,
-                                      .n = dim,
-                                      .k = dim,
-                                      .a = gram,
-                                      .lda = dim,
-                                      .b = both,
-                                      .ldb = dim,
-                                      .c = map,
-                                      .ldc = dim});
-}
-
-static enum err fill_fold(struct rec_model *m, const struct rec_data *d,
-                          size_t dim)
-{
-    struct mem_scratch s = {0};
-    const float *items = rec_model_array(m, "items");
-    struct sums sums = {d, items, mem_take(&s, d->n_users, dim, sizeof(float)),
-                        dim};
-    float *gram = mem_take(&s, dim, dim, sizeof(*gram));
-    float *both = mem_take(&s, dim, dim, sizeof(*both));
-    float *map = mem_take(&s, dim, dim, sizeof(*map));
-    enum err e =
-        s.failed ? err_set(ERR_NOMEM, "no memory to fold people in") : ERR_OK;
-
-    if (e == ERR_OK) {
-        par_for(d->n_users, sums_task, &sums);
-        e = regress(sums.out, rec_model_array(m, "users"), d->n_users, dim,
-                    gram, both, map);
-    }
-    if (e == ERR_OK)
-        e = la_gemm(&(struct krn_gemm){.m = d->n_items,
-                                       .n = dim,
-                                       .k = dim,
-                                       .a = items,
-                                       .lda = dim,
-                                       .b = map,
-                                       .ldb = dim,
-                                       .c = rec_model_array(m, "fold"),
-                                       .ldc = dim});
-    mem_drop(&s);
-    return e;
-}
-
 /* What early stopping looks at must be whole. */
 struct inner {
     const struct rec_watch *watch;
@@ -179,7 +76,7 @@ static enum err watch_epoch(void *arg, struct rec_model *m, uint64_t epoch,
 {
     const struct inner *i = arg;
 
-    ERR_TRY(fill_fold(m, i->d, i->dim));
+    ERR_TRY(rec_fold_fit(m, i->d, i->dim));
     return i->watch->epoch(i->watch->arg, m, epoch, stop);
 }
 
@@ -195,7 +92,7 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
 
     ERR_TRY(rec_model_alloc(m, d, spec, 3));
     ERR_TRY(rec_pairs_fit(m, d, &p, watch != NULL ? &outer : NULL));
-    return fill_fold(m, d, p.dim);
+    return rec_fold_fit(m, d, p.dim);
 }
 
 /* --- scoring ----------------------------------------------------------------
@@ -204,17 +101,7 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
 static enum err embed(const struct rec_model *m, const struct rec_query *q,
                       float *vec)
 {
-    const size_t d = (size_t)((const struct bpr_opts *)m->opts)->dim;
-    const float *users = rec_model_array(m, "users");
-    const float *fold = rec_model_array(m, "fold");
-
-    for (size_t i = 0; i < q->n; i++) {
-        if (q->user[i] != REC_NOBODY)
-            memcpy(vec + i * d, users + q->user[i] * d, d * sizeof(*vec));
-        else
-            sum_history(vec + i * d, fold, q->item + q->ptr[i],
-                        q->ptr[i + 1] - q->ptr[i], d);
-    }
+    rec_fold_embed(m, q, (size_t)((const struct bpr_opts *)m->opts)->dim, vec);
     return ERR_OK;
 }
 

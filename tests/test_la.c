@@ -98,6 +98,43 @@ static void spmm_is_the_same_for_any_threads(void **state)
     free(got);
 }
 
+static void sddmm_is_the_same_for_any_threads(void **state)
+{
+    enum { N = 3000, D = 19 };
+    uint32_t *idx;
+    float *val, *x = kern_new(N * D, 1), *y = kern_new(N * D, 2);
+    size_t *ptr = sparse_rows(N, &idx, &val);
+    float *want = kern_new(ptr[N], 3), *got = kern_new(ptr[N], 3);
+    struct krn_sddmm s = {.first = 3,
+                          .last = N,
+                          .d = D,
+                          .ptr = ptr,
+                          .idx = idx,
+                          .a = x,
+                          .lda = D,
+                          .b = y,
+                          .ldb = D,
+                          .out = want};
+
+    (void)state;
+    krn_ops_reference.sddmm_f32(&s);
+    s.out = got;
+    for (size_t t = 0; t < N_THREADS; t++) {
+        par_set_threads(threads[t]);
+        kern_fill(got, ptr[N], 3);
+        la_sddmm(&s);
+        kern_assert_same(got, want, ptr[N], "sddmm", N, D, t);
+    }
+    par_set_threads(0);
+    free(idx);
+    free(val);
+    free(x);
+    free(y);
+    free(want);
+    free(got);
+    free(ptr);
+}
+
 static void gram_is_right_and_the_same_for_any_threads(void **state)
 {
     enum { N = 9001, D = 13 };
@@ -225,6 +262,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gemm_is_the_naive_chain_for_any_threads),
         cmocka_unit_test(spmm_is_the_same_for_any_threads),
+        cmocka_unit_test(sddmm_is_the_same_for_any_threads),
         cmocka_unit_test(gram_is_right_and_the_same_for_any_threads),
         cmocka_unit_test(spd_inverse_inverts),
         cmocka_unit_test(spd_inverse_is_the_same_for_any_threads),

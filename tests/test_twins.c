@@ -283,6 +283,41 @@ static void check_spmm(const struct krn_ops *twin)
     free(got);
 }
 
+static void check_sddmm(const struct krn_ops *twin)
+{
+    enum { ROWS = 50, COLS = 40, LD = 262 };
+    float *a = kern_new(ROWS * LD, 1), *b = kern_new(COLS * LD, 2);
+    float *want = kern_new(ROWS * 9, 3), *got = kern_new(ROWS * 9, 3);
+    size_t ptr[ROWS + 1] = {0};
+    uint32_t idx[ROWS * 9];
+
+    for (size_t r = 0; r < ROWS; r++)
+        ptr[r + 1] = ptr[r] + r % 10;
+    for (size_t e = 0; e < ROWS * 9; e++)
+        idx[e] = (uint32_t)rng_below(4, RNG_SYNTH, e, COLS);
+    for (size_t i = 0; i < N_SIZES; i++) {
+        struct krn_sddmm s = {.first = i % 7,
+                              .last = ROWS - i % 3,
+                              .d = sizes[i],
+                              .ptr = ptr,
+                              .idx = idx,
+                              .a = a,
+                              .lda = LD,
+                              .b = b,
+                              .ldb = LD - 1,
+                              .out = want};
+
+        krn_ops_reference.sddmm_f32(&s);
+        s.out = got;
+        twin->sddmm_f32(&s);
+        kern_assert_same(got, want, ROWS * 9, twin->name, sizes[i], i, 0);
+    }
+    free(a);
+    free(b);
+    free(want);
+    free(got);
+}
+
 static void check_syrk(const struct krn_ops *twin)
 {
     enum { ROWS = 60, LD = 259 };
@@ -464,6 +499,7 @@ TWIN_TEST(optimiser_steps_have_the_same_bits, check_steps)
 TWIN_TEST(layernorm_with_gain_and_bias_has_the_same_bits, check_layernorm)
 TWIN_TEST(gemm_has_the_same_bits, check_gemm)
 TWIN_TEST(spmm_has_the_same_bits, check_spmm)
+TWIN_TEST(sddmm_has_the_same_bits, check_sddmm)
 TWIN_TEST(syrk_rows_has_the_same_bits, check_syrk)
 TWIN_TEST(chol_solve_has_the_same_bits, check_chol)
 TWIN_TEST(chol_solve16_has_the_bits_of_chol_solve_in_each_lane, check_chol16)
@@ -480,6 +516,7 @@ int main(void)
         cmocka_unit_test(layernorm_with_gain_and_bias_has_the_same_bits),
         cmocka_unit_test(gemm_has_the_same_bits),
         cmocka_unit_test(spmm_has_the_same_bits),
+        cmocka_unit_test(sddmm_has_the_same_bits),
         cmocka_unit_test(syrk_rows_has_the_same_bits),
         cmocka_unit_test(chol_solve_has_the_same_bits),
         cmocka_unit_test(chol_solve16_has_the_bits_of_chol_solve_in_each_lane),

@@ -20,11 +20,11 @@
 #define GEMM_KC 1024
 #define GEMM_AHEAD                                                             \
     24 /* rows of B that are fetched early, into the next panel */
-#define GEMM_A_FLOATS (84 * GEMM_KC) /* of packed A: a third of the L2 cache   \
-                                      */
+/* Of packed A: a third of the L2 cache. */
+#define GEMM_A_FLOATS (84 * GEMM_KC)
 #define GEMM_A_ROOM (GEMM_A_FLOATS + 16) /* the last store runs over */
-/* Of packed B: a quarter of the L2 cache, but so many columns that packing A again
- * for each block costs little. */
+/* Of packed B: a quarter of the L2 cache, but so many columns that packing A
+ * again for each block costs little. */
 #define GEMM_B_FLOATS ((size_t)1 << 16)
 #define GEMM_COLUMNS ((KRN_GEMM_SCRATCH - GEMM_A_ROOM) / GEMM_KC / 32 * 32)
 

@@ -96,3 +96,44 @@ void KRN_TWIN(krn_spmm_f32)(const struct krn_spmm *s)
         spmm_columns_of[nv](s, col, last);
     }
 }
+
+/* The products of row `a` with n <= 4 rows of b: four chains hide each other's
+ * latency. */
+V_FN void sddmm_some(const struct krn_sddmm *s, const float *a, size_t e,
+                     size_t n)
+{
+    const float *b[4];
+    struct v16 sum[4];
+    size_t i = 0;
+
+    V_UNROLL
+    for (size_t k = 0; k < 4; k++) {
+        b[k] = s->b + (size_t)s->idx[k < n ? e + k : e] * s->ldb;
+        sum[k] = v_zero();
+    }
+    for (; i + 16 <= s->d; i += 16) {
+        const struct v16 va = v_load(a + i);
+
+        V_UNROLL
+        for (size_t k = 0; k < 4; k++)
+            sum[k] = v_fma(va, v_load(b[k] + i), sum[k]);
+    }
+    for (size_t k = 0; k < n; k++) {
+        if (i < s->d) /* lanes beyond d keep their sign of zero */
+            sum[k] = v_pick(v_mask_n(s->d - i),
+                            v_fma(v_load_n(a + i, s->d - i),
+                                  v_load_n(b[k] + i, s->d - i), sum[k]),
+                            sum[k]);
+        s->out[e + k] = v_tree(sum[k]);
+    }
+}
+
+void KRN_TWIN(krn_sddmm_f32)(const struct krn_sddmm *s)
+{
+    for (size_t r = s->first; r < s->last; r++) {
+        const float *a = s->a + r * s->lda;
+
+        for (size_t e = s->ptr[r]; e < s->ptr[r + 1]; e += 4)
+            sddmm_some(s, a, e, s->ptr[r + 1] - e < 4 ? s->ptr[r + 1] - e : 4);
+    }
+}
