@@ -21,10 +21,10 @@
 /* --- threads ---------------------------------------------------------------
  */
 
-void bench_threads(size_t n)
+void cmd_bench_threads(size_t n)
 {
     par_set_threads(n);
-    bench_blas_threads(n);
+    cmd_bench_blas_threads(n);
 #ifdef _OPENMP
     cpu_set_t all;
     omp_set_num_threads((int)n);
@@ -102,8 +102,8 @@ static double median(struct samples *s)
     return s->s[s->n / 2];
 }
 
-void bench_time(double *own_s, double *other_s, void (*own)(void *),
-                void (*other)(void *), void *arg)
+void cmd_bench_time(double *own_s, double *other_s, void (*own)(void *),
+                    void (*other)(void *), void *arg)
 {
     struct samples a = {.n = 0}, b = {.n = 0};
 
@@ -131,17 +131,17 @@ static void spin(void *arg)
     par_for(par_threads(), spin_task, arg);
 }
 
-double bench_peak(size_t threads)
+double cmd_bench_peak(size_t threads)
 {
     static float sink[16 * PAR_MAX];
     double s, none;
 
-    bench_threads(threads);
-    bench_time(&s, &none, spin, NULL, sink);
+    cmd_bench_threads(threads);
+    cmd_bench_time(&s, &none, spin, NULL, sink);
     return 2.0 * (double)(KRN_SPIN * SPIN_ROUNDS * threads) / s;
 }
 
-float *bench_random(size_t n, uint64_t seed)
+float *cmd_bench_random(size_t n, uint64_t seed)
 {
     float *x = mem_array(n, sizeof(*x));
 
@@ -153,7 +153,7 @@ float *bench_random(size_t n, uint64_t seed)
 /* --- rows ------------------------------------------------------------------
  */
 
-bool bench_wants(const struct bench *b, const char *kernel)
+bool cmd_bench_wants(const struct bench *b, const char *kernel)
 {
     return b->only == NULL || strcmp(b->only, kernel) == 0;
 }
@@ -182,7 +182,7 @@ static void cell(const char *form, double x)
         printf("%9s", "-");
 }
 
-void bench_add(struct bench *b, const struct bench_row *r)
+void cmd_bench_add(struct bench *b, const struct bench_row *r)
 {
     const double ratio = ratio_of(r);
 

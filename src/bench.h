@@ -34,57 +34,58 @@ struct bench_row {
     double value, anchor_value; /* NaN: the anchor is missing */
     double of_bound;            /* NaN: no bound */
 };
-void bench_add(struct bench *b, const struct bench_row *r);
+void cmd_bench_add(struct bench *b, const struct bench_row *r);
 /* Whether rows of this kernel are wanted. */
-bool bench_wants(const struct bench *b, const char *kernel);
+bool cmd_bench_wants(const struct bench *b, const char *kernel);
 
 /* Median seconds of a call of own() and other() (NaN when other is NULL). */
-void bench_time(double *own_s, double *other_s, void (*own)(void *),
-                void (*other)(void *), void *arg);
+void cmd_bench_time(double *own_s, double *other_s, void (*own)(void *),
+                    void (*other)(void *), void *arg);
 /* Threads of recd, of OpenMP and of OpenBLAS from here on, each on a
  * processor of its own. */
-void bench_threads(size_t n);
+void cmd_bench_threads(size_t n);
 
 /* The groups of rows. */
 ERR_CHECK
-enum err bench_dense(struct bench *b); /* sgemm */
+enum err cmd_bench_dense(struct bench *b); /* sgemm */
 ERR_CHECK
-enum err bench_small(struct bench *b); /* Cholesky, exp, softmax, ... */
+enum err cmd_bench_small(struct bench *b); /* Cholesky, exp, softmax, ... */
 ERR_CHECK
-enum err bench_graph(struct bench *b, const struct rec_data *d);
+enum err cmd_bench_graph(struct bench *b, const struct rec_data *d);
 ERR_CHECK
-enum err bench_topk(struct bench *b);
+enum err cmd_bench_topk(struct bench *b);
 /* Operations a second of fused multiply-adds on registers. */
-double bench_peak(size_t threads);
+double cmd_bench_peak(size_t threads);
 /* n values in -.5 .. .5; NULL when memory is short. */
-float *bench_random(size_t n, uint64_t seed);
+float *cmd_bench_random(size_t n, uint64_t seed);
 
 /* --- anchors: src/bench_blas.c, bench_dnnl.c, bench_python.c ---------------
  */
 
 /* OpenBLAS as it would be chosen by someone who knows this processor
  * (OPENBLAS_CORETYPE=SkylakeX where there is AVX-512). */
-bool bench_blas_open(void);
-void bench_blas_threads(size_t n);
-void bench_blas_gemm(const struct krn_gemm *g);
+bool cmd_bench_blas_open(void);
+void cmd_bench_blas_threads(size_t n);
+void cmd_bench_blas_gemm(const struct krn_gemm *g);
 /* Solve A x = b in place, A [d][d] symmetric positive definite. */
-void bench_blas_solve(float *a, float *b, size_t d);
+void cmd_bench_blas_solve(float *a, float *b, size_t d);
 
-bool bench_dnnl_open(void);
-void bench_dnnl_gemm(const struct krn_gemm *g);
+bool cmd_bench_dnnl_open(void);
+void cmd_bench_dnnl_gemm(const struct krn_gemm *g);
 enum bench_map { BENCH_EXP, BENCH_SOFTMAX, BENCH_LAYERNORM };
 /* A function of the rows of x [n][d] to y, made once; NULL when it cannot. */
-struct bench_dnnl_map *bench_dnnl_map(enum bench_map which, size_t n, size_t d,
-                                      float *x, float *y);
-void bench_dnnl_run(const struct bench_dnnl_map *m);
-void bench_dnnl_free(struct bench_dnnl_map *m);
+struct bench_dnnl_map *cmd_bench_dnnl_map(enum bench_map which, size_t n,
+                                          size_t d, float *x, float *y);
+void cmd_bench_dnnl_run(const struct bench_dnnl_map *m);
+void cmd_bench_dnnl_free(struct bench_dnnl_map *m);
 
 /* Runs src/anchors.py in b->python over the files in `dir`: seconds of a call
  * under each name; an empty object where there is no such Python. */
-json_t *bench_python(const struct bench *b, const char *what, const char *dir);
+json_t *cmd_bench_python(const struct bench *b, const char *what,
+                         const char *dir);
 /* Put n bytes into dir/name. */
 ERR_CHECK
-enum err bench_save(const char *dir, const char *name, const void *data,
-                    size_t n);
+enum err cmd_bench_save(const char *dir, const char *name, const void *data,
+                        size_t n);
 
 #endif

@@ -25,7 +25,7 @@ static void *symbol(void *library, const char *name)
     return library != NULL ? dlsym(library, name) : NULL;
 }
 
-bool bench_blas_open(void)
+bool cmd_bench_blas_open(void)
 {
     void *l;
 
@@ -43,20 +43,20 @@ bool bench_blas_open(void)
     return blas.sgemm != NULL;
 }
 
-void bench_blas_threads(size_t n)
+void cmd_bench_blas_threads(size_t n)
 {
     if (blas.threads != NULL)
         blas.threads((int)n);
 }
 
-void bench_blas_gemm(const struct krn_gemm *g)
+void cmd_bench_blas_gemm(const struct krn_gemm *g)
 {
     blas.sgemm(ROW_MAJOR, g->ta ? TURNED : PLAIN, g->tb ? TURNED : PLAIN,
                (int)g->m, (int)g->n, (int)g->k, 1.0f, g->a, (int)g->lda, g->b,
                (int)g->ldb, 0.0f, g->c, (int)g->ldc);
 }
 
-void bench_blas_solve(float *a, float *b, size_t d)
+void cmd_bench_blas_solve(float *a, float *b, size_t d)
 {
     const int n = (int)d, one = 1;
     int info;

@@ -23,12 +23,12 @@ static void own(void *arg)
 
 static void onednn(void *arg)
 {
-    bench_dnnl_gemm(arg);
+    cmd_bench_dnnl_gemm(arg);
 }
 
 static void openblas(void *arg)
 {
-    bench_blas_gemm(arg);
+    cmd_bench_blas_gemm(arg);
 }
 
 static void row(struct bench *b, const size_t *s, size_t threads,
@@ -38,9 +38,10 @@ static void row(struct bench *b, const size_t *s, size_t threads,
     char shape[48];
 
     (void)snprintf(shape, sizeof(shape), "%zux%zux%zu", s[0], s[1], s[2]);
-    bench_add(b, &(struct bench_row){"sgemm", shape, "GFLOP/s", anchor, threads,
-                                     work / own_s * 1e-9, work / other_s * 1e-9,
-                                     work / own_s / b->peak[threads > 1]});
+    cmd_bench_add(b, &(struct bench_row){"sgemm", shape, "GFLOP/s", anchor,
+                                         threads, work / own_s * 1e-9,
+                                         work / other_s * 1e-9,
+                                         work / own_s / b->peak[threads > 1]});
 }
 
 static void shape(struct bench *b, const struct krn_gemm *g, const size_t *s,
@@ -48,24 +49,24 @@ static void shape(struct bench *b, const struct krn_gemm *g, const size_t *s,
 {
     double mine, other;
 
-    bench_threads(threads);
-    bench_time(&mine, &other, own, bench_dnnl_open() ? onednn : NULL,
-               (void *)g);
+    cmd_bench_threads(threads);
+    cmd_bench_time(&mine, &other, own, cmd_bench_dnnl_open() ? onednn : NULL,
+                   (void *)g);
     row(b, s, threads, "onednn", mine, other);
-    bench_time(&mine, &other, own, bench_blas_open() ? openblas : NULL,
-               (void *)g);
+    cmd_bench_time(&mine, &other, own, cmd_bench_blas_open() ? openblas : NULL,
+                   (void *)g);
     row(b, s, threads, "openblas", mine, other);
 }
 
-enum err bench_dense(struct bench *b)
+enum err cmd_bench_dense(struct bench *b)
 {
     enum err e = ERR_OK;
 
     for (size_t i = 0; i < N_SHAPES && e == ERR_OK; i++) {
         const size_t *s = shapes[i];
-        float *x = bench_random(s[0] * s[2], 1);
-        float *y = bench_random(s[2] * s[1], 2);
-        float *z = bench_random(s[0] * s[1], 3);
+        float *x = cmd_bench_random(s[0] * s[2], 1);
+        float *y = cmd_bench_random(s[2] * s[1], 2);
+        float *z = cmd_bench_random(s[0] * s[1], 3);
         struct krn_gemm g = {.m = s[0],
                              .n = s[1],
                              .k = s[2],

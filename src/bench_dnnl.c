@@ -37,7 +37,7 @@ static struct {
     bool open;
 } dnnl;
 
-bool bench_dnnl_open(void)
+bool cmd_bench_dnnl_open(void)
 {
     void *l;
     bool all = true;
@@ -59,7 +59,7 @@ bool bench_dnnl_open(void)
     return dnnl.open;
 }
 
-void bench_dnnl_gemm(const struct krn_gemm *g)
+void cmd_bench_dnnl_gemm(const struct krn_gemm *g)
 {
     (void)dnnl.sgemm(g->ta ? 'T' : 'N', g->tb ? 'T' : 'N', (dnnl_dim_t)g->m,
                      (dnnl_dim_t)g->n, (dnnl_dim_t)g->k, 1.0f, g->a,
@@ -95,8 +95,8 @@ static bool describe(union description *d, enum bench_map which,
                &d->norm, forward, m, NULL, 1e-5f, 0) == dnnl_success;
 }
 
-struct bench_dnnl_map *bench_dnnl_map(enum bench_map which, size_t n, size_t d,
-                                      float *x, float *y)
+struct bench_dnnl_map *cmd_bench_dnnl_map(enum bench_map which, size_t n,
+                                          size_t d, float *x, float *y)
 {
     const dnnl_dims_t dims = {(dnnl_dim_t)n, (dnnl_dim_t)d};
     struct bench_dnnl_map *m = mem_array(1, sizeof(*m));
@@ -117,13 +117,13 @@ struct bench_dnnl_map *bench_dnnl_map(enum bench_map which, size_t n, size_t d,
     if (made != NULL)
         (void)dnnl.primitive_desc_destroy(made);
     if (!ok) {
-        bench_dnnl_free(m);
+        cmd_bench_dnnl_free(m);
         m = NULL;
     }
     return m;
 }
 
-void bench_dnnl_run(const struct bench_dnnl_map *m)
+void cmd_bench_dnnl_run(const struct bench_dnnl_map *m)
 {
     const dnnl_exec_arg_t args[2] = {{DNNL_ARG_SRC, m->x},
                                      {DNNL_ARG_DST, m->y}};
@@ -132,7 +132,7 @@ void bench_dnnl_run(const struct bench_dnnl_map *m)
     (void)dnnl.stream_wait(dnnl.stream);
 }
 
-void bench_dnnl_free(struct bench_dnnl_map *m)
+void cmd_bench_dnnl_free(struct bench_dnnl_map *m)
 {
     if (m == NULL)
         return;
@@ -147,29 +147,29 @@ void bench_dnnl_free(struct bench_dnnl_map *m)
 
 #else /* built without libdnnl-dev 2 */
 
-bool bench_dnnl_open(void)
+bool cmd_bench_dnnl_open(void)
 {
     return false;
 }
 
-void bench_dnnl_gemm(const struct krn_gemm *g)
+void cmd_bench_dnnl_gemm(const struct krn_gemm *g)
 {
     (void)g;
 }
 
-struct bench_dnnl_map *bench_dnnl_map(enum bench_map which, size_t n, size_t d,
-                                      float *x, float *y)
+struct bench_dnnl_map *cmd_bench_dnnl_map(enum bench_map which, size_t n,
+                                          size_t d, float *x, float *y)
 {
     (void)which, (void)n, (void)d, (void)x, (void)y;
     return NULL;
 }
 
-void bench_dnnl_run(const struct bench_dnnl_map *m)
+void cmd_bench_dnnl_run(const struct bench_dnnl_map *m)
 {
     (void)m;
 }
 
-void bench_dnnl_free(struct bench_dnnl_map *m)
+void cmd_bench_dnnl_free(struct bench_dnnl_map *m)
 {
     (void)m;
 }

@@ -92,10 +92,10 @@ static enum err spmm_save(const struct spmm *s, const char *dir)
 {
     const size_t n = s->g.n_nodes, nnz = s->g.ptr[n];
 
-    ERR_TRY(bench_save(dir, "ptr", s->g.ptr, (n + 1) * sizeof(*s->g.ptr)));
-    ERR_TRY(bench_save(dir, "idx", s->g.idx, nnz * sizeof(*s->g.idx)));
-    ERR_TRY(bench_save(dir, "val", s->g.val, nnz * sizeof(*s->g.val)));
-    return bench_save(dir, "x", s->x, n * D * sizeof(float));
+    ERR_TRY(cmd_bench_save(dir, "ptr", s->g.ptr, (n + 1) * sizeof(*s->g.ptr)));
+    ERR_TRY(cmd_bench_save(dir, "idx", s->g.idx, nnz * sizeof(*s->g.idx)));
+    ERR_TRY(cmd_bench_save(dir, "val", s->g.val, nnz * sizeof(*s->g.val)));
+    return cmd_bench_save(dir, "x", s->x, n * D * sizeof(float));
 }
 
 static void spmm_rows(struct bench *b, struct spmm *s, const json_t *others)
@@ -108,22 +108,22 @@ static void spmm_rows(struct bench *b, struct spmm *s, const json_t *others)
 
     (void)snprintf(shape, sizeof(shape), "%zu nodes", s->g.n_nodes);
     for (size_t threads = 1; threads <= b->most; threads += b->most - 1) {
-        bench_threads(threads);
-        bench_time(&mine, &none, spmm_own, NULL, s);
-        bench_time(&bound, &none, read_all, NULL, s);
+        cmd_bench_threads(threads);
+        cmd_bench_time(&mine, &none, spmm_own, NULL, s);
+        cmd_bench_time(&bound, &none, read_all, NULL, s);
         for (size_t i = 0; i < 2 && threads == b->most; i++)
-            bench_add(b,
-                      &(struct bench_row){
-                          "csr-spmm", shape, "GFLOP/s", anchors[i], threads,
-                          2 * nnz * D / mine * 1e-9,
-                          2 * nnz * D / seconds_of(others, anchors[i]) * 1e-9,
-                          bound / nodes * nnz / mine});
+            cmd_bench_add(
+                b, &(struct bench_row){
+                       "csr-spmm", shape, "GFLOP/s", anchors[i], threads,
+                       2 * nnz * D / mine * 1e-9,
+                       2 * nnz * D / seconds_of(others, anchors[i]) * 1e-9,
+                       bound / nodes * nnz / mine});
         if (threads == b->most)
             break;
     }
 }
 
-enum err bench_graph(struct bench *b, const struct rec_data *d)
+enum err cmd_bench_graph(struct bench *b, const struct rec_data *d)
 {
     static const char *const names[] = {"ptr", "idx", "val", "x", NULL};
     struct spmm s = {.x = NULL};
@@ -131,15 +131,15 @@ enum err bench_graph(struct bench *b, const struct rec_data *d)
     json_t *others = NULL;
 
     ERR_TRY(rec_graph_build(&s.g, d));
-    s.x = bench_random(s.g.n_nodes * D, 1);
-    s.y = bench_random(s.g.n_nodes * D, 2);
+    s.x = cmd_bench_random(s.g.n_nodes * D, 1);
+    s.y = cmd_bench_random(s.g.n_nodes * D, 2);
     enum err e = s.x == NULL || s.y == NULL
                      ? err_set(ERR_NOMEM, "no memory for vectors")
                      : ERR_OK;
 
     make_dir(dir, sizeof(dir));
     if (e == ERR_OK && dir[0] != '\0' && spmm_save(&s, dir) == ERR_OK)
-        others = bench_python(b, "spmm", dir);
+        others = cmd_bench_python(b, "spmm", dir);
     if (e == ERR_OK)
         spmm_rows(b, &s, others);
     if (dir[0] != '\0')
@@ -200,16 +200,17 @@ static enum err topk_rows(struct bench *b, struct lists *l,
     const double work = 2.0 * USERS * (double)ITEMS * D;
     double mine, none;
 
-    bench_threads(b->most);
-    bench_time(&mine, &none, topk_own, NULL, l);
-    bench_add(b, &(struct bench_row){"topk", "100 of 100000", "us", "faiss",
-                                     b->most, mine / USERS * 1e6,
-                                     seconds_of(others, "faiss") / USERS * 1e6,
-                                     work / mine / b->peak[b->most > 1]});
+    cmd_bench_threads(b->most);
+    cmd_bench_time(&mine, &none, topk_own, NULL, l);
+    cmd_bench_add(b,
+                  &(struct bench_row){"topk", "100 of 100000", "us", "faiss",
+                                      b->most, mine / USERS * 1e6,
+                                      seconds_of(others, "faiss") / USERS * 1e6,
+                                      work / mine / b->peak[b->most > 1]});
     return l->e;
 }
 
-enum err bench_topk(struct bench *b)
+enum err cmd_bench_topk(struct bench *b)
 {
     static const char *const names[] = {"users", "items", NULL};
     struct mem_scratch s = {0};
@@ -220,8 +221,8 @@ enum err bench_topk(struct bench *b)
     json_t *others = NULL;
     enum err e = ERR_OK;
 
-    user_vec = bench_random(USERS * D, 1);
-    item_vec = bench_random((size_t)ITEMS * D, 2);
+    user_vec = cmd_bench_random(USERS * D, 1);
+    item_vec = cmd_bench_random((size_t)ITEMS * D, 2);
     l.list = mem_take(&s, USERS, K, sizeof(*l.list));
     l.d.user_ptr = mem_take(&s, USERS + 1, 1, sizeof(*l.d.user_ptr));
     l.d.item = mem_take(&s, USERS, 1, sizeof(*l.d.item));
@@ -231,11 +232,11 @@ enum err bench_topk(struct bench *b)
     for (size_t u = 0; e == ERR_OK && u < USERS; u++)
         l.d.user_ptr[u + 1] = u + 1; /* a history, so that they have a taste */
     if (e == ERR_OK && dir[0] != '\0' &&
-        bench_save(dir, "users", user_vec, USERS * D * sizeof(float)) ==
+        cmd_bench_save(dir, "users", user_vec, USERS * D * sizeof(float)) ==
             ERR_OK &&
-        bench_save(dir, "items", item_vec, (size_t)ITEMS * D * sizeof(float)) ==
-            ERR_OK)
-        others = bench_python(b, "topk", dir);
+        cmd_bench_save(dir, "items", item_vec,
+                       (size_t)ITEMS * D * sizeof(float)) == ERR_OK)
+        others = cmd_bench_python(b, "topk", dir);
     if (e == ERR_OK)
         e = topk_rows(b, &l, others);
     if (dir[0] != '\0')

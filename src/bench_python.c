@@ -31,7 +31,8 @@ static void become(const struct bench *b, const char *what, const char *dir,
     _exit(127);
 }
 
-json_t *bench_python(const struct bench *b, const char *what, const char *dir)
+json_t *cmd_bench_python(const struct bench *b, const char *what,
+                         const char *dir)
 {
     int ends[2], status;
     json_t *seconds;
@@ -55,8 +56,8 @@ json_t *bench_python(const struct bench *b, const char *what, const char *dir)
     return seconds != NULL ? seconds : json_object();
 }
 
-enum err bench_save(const char *dir, const char *name, const void *data,
-                    size_t n)
+enum err cmd_bench_save(const char *dir, const char *name, const void *data,
+                        size_t n)
 {
     char path[4096];
     FILE *out;

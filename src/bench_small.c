@@ -41,7 +41,7 @@ static void solve_lapack(void *arg)
     for (size_t l = 0; l < 16; l++) {
         memcpy(s->copy, s->a + l * s->d * s->d, s->d * s->d * sizeof(float));
         memcpy(s->x, s->b + l * s->d, s->d * sizeof(float));
-        bench_blas_solve(s->copy, s->x, s->d);
+        cmd_bench_blas_solve(s->copy, s->x, s->d);
     }
 }
 
@@ -68,13 +68,14 @@ static enum err cholesky(struct bench *b, size_t d)
         for (size_t i = 0; i < d; i++)
             s.b[l * d + i] = (float)(i % 7);
     }
-    bench_threads(1);
-    bench_time(&mine, &other, solve_own,
-               bench_blas_open() ? solve_lapack : NULL, &s);
+    cmd_bench_threads(1);
+    cmd_bench_time(&mine, &other, solve_own,
+                   cmd_bench_blas_open() ? solve_lapack : NULL, &s);
     (void)snprintf(shape, sizeof(shape), "d=%zu", d);
-    bench_add(b, &(struct bench_row){"cholesky-solve", shape, "us", "lapack", 1,
-                                     mine / 16 * 1e6, other / 16 * 1e6,
-                                     work / mine / b->peak[0]});
+    cmd_bench_add(b,
+                  &(struct bench_row){"cholesky-solve", shape, "us", "lapack",
+                                      1, mine / 16 * 1e6, other / 16 * 1e6,
+                                      work / mine / b->peak[0]});
     mem_drop(&m);
     return ERR_OK;
 }
@@ -119,7 +120,7 @@ static void map_dnnl(void *arg)
 {
     const struct maps *m = arg;
 
-    bench_dnnl_run(m->other);
+    cmd_bench_dnnl_run(m->other);
 }
 
 static void copy_task(void *arg, size_t task, size_t thread)
@@ -142,23 +143,24 @@ static void map_row(struct bench *b, struct maps *m, const char *name,
     const double n = MAP_ROWS * MAP_COLS;
     double mine, other, copy, none;
 
-    bench_threads(threads);
-    m->other = bench_dnnl_open()
-                   ? bench_dnnl_map(m->which, MAP_ROWS, MAP_COLS, m->x, m->y)
-                   : NULL;
-    bench_time(&mine, &other, map_own, m->other != NULL ? map_dnnl : NULL, m);
-    bench_time(&copy, &none, map_copy, NULL, m);
-    bench_add(b, &(struct bench_row){name, "1024x512", "G/s", "onednn", threads,
-                                     n / mine * 1e-9, n / other * 1e-9,
-                                     copy / mine});
-    bench_dnnl_free(m->other);
+    cmd_bench_threads(threads);
+    m->other = cmd_bench_dnnl_open() ? cmd_bench_dnnl_map(m->which, MAP_ROWS,
+                                                          MAP_COLS, m->x, m->y)
+                                     : NULL;
+    cmd_bench_time(&mine, &other, map_own, m->other != NULL ? map_dnnl : NULL,
+                   m);
+    cmd_bench_time(&copy, &none, map_copy, NULL, m);
+    cmd_bench_add(b, &(struct bench_row){name, "1024x512", "G/s", "onednn",
+                                         threads, n / mine * 1e-9,
+                                         n / other * 1e-9, copy / mine});
+    cmd_bench_dnnl_free(m->other);
 }
 
 static enum err maps(struct bench *b)
 {
     static const char *const names[] = {"exp", "softmax", "layernorm"};
-    struct maps m = {.x = bench_random(MAP_ROWS * MAP_COLS, 1),
-                     .y = bench_random(MAP_ROWS * MAP_COLS, 2)};
+    struct maps m = {.x = cmd_bench_random(MAP_ROWS * MAP_COLS, 1),
+                     .y = cmd_bench_random(MAP_ROWS * MAP_COLS, 2)};
 
     if (m.x == NULL || m.y == NULL) {
         free(m.x);
@@ -167,7 +169,7 @@ static enum err maps(struct bench *b)
     }
     for (size_t i = 0; i < 3; i++) {
         m.which = (enum bench_map)i;
-        if (!bench_wants(b, names[i]))
+        if (!cmd_bench_wants(b, names[i]))
             continue;
         map_row(b, &m, names[i], 1);
         if (b->most > 1)
@@ -178,11 +180,11 @@ static enum err maps(struct bench *b)
     return ERR_OK;
 }
 
-enum err bench_small(struct bench *b)
+enum err cmd_bench_small(struct bench *b)
 {
     static const size_t sizes[] = {32, 64, 128, 256};
 
-    for (size_t i = 0; i < 4 && bench_wants(b, "cholesky-solve"); i++)
+    for (size_t i = 0; i < 4 && cmd_bench_wants(b, "cholesky-solve"); i++)
         ERR_TRY(cholesky(b, sizes[i]));
     return maps(b);
 }

@@ -112,28 +112,28 @@ static enum err graph(struct bench *b, const struct cmd_common *c)
     enum err e = load(&d, c);
 
     if (e == ERR_OK)
-        e = bench_graph(b, &d);
+        e = cmd_bench_graph(b, &d);
     rec_data_free(&d);
     return e;
 }
 
 static enum err measure(struct bench *b, const struct cmd_common *c)
 {
-    (void)bench_blas_open(); /* its threads must not inherit a pinned one */
-    b->peak[0] = bench_peak(1);
-    b->peak[1] = bench_peak(b->most);
+    (void)cmd_bench_blas_open(); /* its threads must not inherit a pinned one */
+    b->peak[0] = cmd_bench_peak(1);
+    b->peak[1] = cmd_bench_peak(b->most);
     char name[256];
 
     machine(name, sizeof(name));
     if (!b->json)
         head(b, name);
-    if (bench_wants(b, "sgemm"))
-        ERR_TRY(bench_dense(b));
-    if (bench_wants(b, "csr-spmm"))
+    if (cmd_bench_wants(b, "sgemm"))
+        ERR_TRY(cmd_bench_dense(b));
+    if (cmd_bench_wants(b, "csr-spmm"))
         ERR_TRY(graph(b, c));
-    ERR_TRY(bench_small(b));
-    if (bench_wants(b, "topk"))
-        ERR_TRY(bench_topk(b));
+    ERR_TRY(cmd_bench_small(b));
+    if (cmd_bench_wants(b, "topk"))
+        ERR_TRY(cmd_bench_topk(b));
     if (b->json)
         cmd_ui_json(json_pack("{s:s, s:s, s:[f, f], s:O}", "machine", name,
                               "isa", cpu_ops()->name, "peak_gflops",
