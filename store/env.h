@@ -60,6 +60,21 @@ uint64_t sto_key_unpack(const void *bytes);
  * ERR_AGAIN, MDB_NOTFOUND gives ERR_NOTFOUND. */
 enum err sto_lmdb(int rc, const struct sto *st, const char *doing);
 
+/* The path of a file of the store; false when it is too long. */
+bool sto_path(const struct sto *st, const char *file, char path[4096]);
+/* An environment of recd's databases in `dir`, whose map may hold 64 GiB, or
+ * less where the system grants less. */
+int sto_env_open(MDB_env **out, const char *dir, unsigned flags);
+extern const char *const sto_db_name[STO_DBS];
+
+/* --- rewriting (store/vacuum.c) -------------------------------------------
+ */
+
+/* Finish what a vacuum that was killed left, as far as readers allow.  Under
+ * the writer's lock. */
+ERR_CHECK
+enum err sto_vacuum_sweep(struct sto *st);
+
 /* --- histories (store/history.c) ------------------------------------------ */
 
 /* Read a stored history; copies into buf when data is not 8-byte aligned.

@@ -21,40 +21,9 @@
 #include "base/mem.h"
 #include "store/env.h"
 #include "store/forget.h"
+#include "store/pages.h"
 
-#define MAGIC 0xBEEFC0DEu
-#define LAYOUT 1
-#define HEADER 16
-#define BRANCH 1
-#define LEAF 2
-#define OVERFLOW 4
-#define KNOWN_FLAGS (BRANCH | LEAF | OVERFLOW)
-#define BIG_DATA 1
 #define WAIT_STEPS 200 /* of 50 ms */
-
-struct page_header {
-    uint64_t number;
-    uint16_t pad, flags;
-    union {
-        struct {
-            uint16_t lower, upper;
-        } gap;
-        uint32_t pages;
-    } u;
-};
-
-struct tree {
-    uint32_t pad;
-    uint16_t flags, depth;
-    uint64_t branch, leaf, overflow, entries, root;
-};
-
-struct meta {
-    uint32_t magic, version;
-    uint64_t address, map_bytes;
-    struct tree tree[2];
-    uint64_t last_page, txn;
-};
 
 struct scrub {
     struct sto *st;
@@ -123,17 +92,17 @@ static bool all_zero(const unsigned char *p, size_t n)
 static enum err read_meta(struct scrub *s)
 {
     MDB_stat stat;
-    struct meta m[2];
+    struct sto_page_meta m[2];
 
     (void)mdb_env_stat(s->st->env, &stat);
     s->page = stat.ms_psize;
     for (size_t i = 0; i < 2; i++) {
-        ERR_TRY(read_at(s, &m[i], sizeof(m[i]), i * s->page + HEADER));
-        if (m[i].magic != MAGIC || m[i].version != LAYOUT ||
+        ERR_TRY(read_at(s, &m[i], sizeof(m[i]), i * s->page + STO_PAGE_HEADER));
+        if (m[i].magic != STO_PAGE_MAGIC || m[i].version != STO_PAGE_LAYOUT ||
             m[i].tree[0].pad != s->page)
             return unknown_layout(s, i);
     }
-    const struct meta *new = m[1].txn > m[0].txn ? &m[1] : &m[0];
+    const struct sto_page_meta *new = m[1].txn > m[0].txn ? &m[1] : &m[0];
 
     s->last = new->last_page;
     s->at = new->txn;
@@ -227,21 +196,21 @@ static enum err scrub_tails(struct scrub *s, uint64_t page, size_t nodes)
         uint16_t at, node[4]; /* low and high half of the size, flags, key */
         uint64_t first;
 
-        memcpy(&at, s->buf + HEADER + 2 * i, sizeof(at));
-        if (at < HEADER || (size_t)at + sizeof(node) > s->page)
+        memcpy(&at, s->buf + STO_PAGE_HEADER + 2 * i, sizeof(at));
+        if (at < STO_PAGE_HEADER || (size_t)at + sizeof(node) > s->page)
             return unknown_layout(s, page);
         memcpy(node, s->buf + at, sizeof(node));
-        if ((node[2] & BIG_DATA) == 0)
+        if ((node[2] & STO_PAGE_BIG_DATA) == 0)
             continue;
         if ((size_t)at + 8 + node[3] + 8 > s->page)
             return unknown_layout(s, page);
         memcpy(&first, s->buf + at + 8 + node[3], sizeof(first));
         const uint64_t bytes = node[0] | (uint64_t)node[1] << 16;
-        const uint64_t pages = (HEADER - 1 + bytes) / s->page + 1;
+        const uint64_t pages = (STO_PAGE_HEADER - 1 + bytes) / s->page + 1;
 
         if (first < 2 || first + pages > s->last + 1)
             return unknown_layout(s, page);
-        ERR_TRY(scrub_range(s, first * s->page + HEADER + bytes,
+        ERR_TRY(scrub_range(s, first * s->page + STO_PAGE_HEADER + bytes,
                             (first + pages) * s->page));
     }
     return ERR_OK;
@@ -250,29 +219,31 @@ static enum err scrub_tails(struct scrub *s, uint64_t page, size_t nodes)
 /* One page in use; *next is the page to go on with. */
 static enum err scrub_live(struct scrub *s, uint64_t page, uint64_t *next)
 {
-    struct page_header h;
+    struct sto_page h;
 
     ERR_TRY(read_at(s, s->buf, s->page, page * s->page));
     memcpy(&h, s->buf, sizeof(h));
     *next = page + 1;
-    if (h.number != page || (h.flags & ~KNOWN_FLAGS) != 0)
+    if (h.number != page || (h.flags & ~STO_PAGE_KNOWN_FLAGS) != 0)
         return unknown_layout(s, page);
-    if (h.flags == OVERFLOW) {
+    if (h.flags == STO_PAGE_OVERFLOW) {
         if (h.u.pages < 1 || page + h.u.pages > s->last + 1)
             return unknown_layout(s, page);
         *next = page + h.u.pages;
         return ERR_OK;
     }
-    if ((h.flags != BRANCH && h.flags != LEAF) || h.u.gap.lower < HEADER ||
-        h.u.gap.lower > h.u.gap.upper || h.u.gap.upper > s->page)
+    if ((h.flags != STO_PAGE_BRANCH && h.flags != STO_PAGE_LEAF) ||
+        h.u.gap.lower < STO_PAGE_HEADER || h.u.gap.lower > h.u.gap.upper ||
+        h.u.gap.upper > s->page)
         return unknown_layout(s, page);
     if (!all_zero(s->buf + h.u.gap.lower, h.u.gap.upper - h.u.gap.lower)) {
         s->done.gaps++;
         ERR_TRY(zero_at(s, page * s->page + h.u.gap.lower,
                         h.u.gap.upper - h.u.gap.lower));
     }
-    return h.flags == LEAF ? scrub_tails(s, page, (h.u.gap.lower - HEADER) / 2u)
-                           : ERR_OK;
+    return h.flags == STO_PAGE_LEAF
+               ? scrub_tails(s, page, (h.u.gap.lower - STO_PAGE_HEADER) / 2u)
+               : ERR_OK;
 }
 
 static enum err scrub_pages(struct scrub *s)

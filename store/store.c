@@ -21,8 +21,8 @@
 #define MAP_LEAST ((size_t)1 << 24)
 #define VERSION_KEY "format"
 
-static const char *const db_name[STO_DBS] = {"meta", "users",  "items", "train",
-                                             "test", "models", "certs"};
+const char *const sto_db_name[STO_DBS] = {"meta", "users",  "items", "train",
+                                          "test", "models", "certs"};
 
 struct sto_key sto_key_pack(uint64_t key)
 {
@@ -125,23 +125,28 @@ static bool is_empty(MDB_txn *txn)
 }
 
 /* A smaller reservation where the system grants no larger one. */
-static enum err open_env(struct sto *st, unsigned flags)
+int sto_env_open(MDB_env **out, const char *dir, unsigned flags)
 {
     int rc = ENOMEM;
 
     for (size_t map = MAP_FIRST; map >= MAP_LEAST; map /= 4) {
-        if ((rc = mdb_env_create(&st->env)) != 0)
+        if ((rc = mdb_env_create(out)) != 0)
             break;
-        (void)mdb_env_set_maxdbs(st->env, STO_DBS);
-        (void)mdb_env_set_mapsize(st->env, map);
-        if ((rc = mdb_env_open(st->env, st->dir, flags, 0666)) == 0)
+        (void)mdb_env_set_maxdbs(*out, STO_DBS);
+        (void)mdb_env_set_mapsize(*out, map);
+        if ((rc = mdb_env_open(*out, dir, flags, 0666)) == 0)
             break;
-        mdb_env_close(st->env);
-        st->env = NULL;
+        mdb_env_close(*out);
+        *out = NULL;
         if (rc != ENOMEM)
             break;
     }
-    return sto_lmdb(rc, st, "cannot open");
+    return rc;
+}
+
+bool sto_path(const struct sto *st, const char *file, char path[4096])
+{
+    return snprintf(path, 4096, "%s/%s", st->dir, file) < 4096;
 }
 
 static enum err check_version(struct sto *st, MDB_txn *txn)
@@ -175,13 +180,13 @@ static enum err open_dbs(struct sto *st, MDB_txn *txn)
     const unsigned create = st->mode == STO_WRITE ? MDB_CREATE : 0;
 
     for (int i = 0; i < STO_DBS; i++) {
-        const int rc = mdb_dbi_open(txn, db_name[i], create, &st->dbi[i]);
+        const int rc = mdb_dbi_open(txn, sto_db_name[i], create, &st->dbi[i]);
 
         if (rc == MDB_NOTFOUND && is_empty(txn))
             return no_store(st->dir);
         if (rc == MDB_NOTFOUND)
             return err_set(ERR_FORMAT, "store %s: not a recd store", st->dir);
-        ERR_TRY(sto_lmdb(rc, st, db_name[i]));
+        ERR_TRY(sto_lmdb(rc, st, sto_db_name[i]));
         if (i == STO_DB_META)
             ERR_TRY(check_version(st, txn));
     }
@@ -206,12 +211,15 @@ static enum err open_all(struct sto *st)
     MDB_txn *txn = NULL;
     int dead = 0;
 
-    ERR_TRY(open_env(st, MDB_NOTLS | read));
+    ERR_TRY(sto_lmdb(sto_env_open(&st->env, st->dir, MDB_NOTLS | read), st,
+                     "cannot open"));
     (void)mdb_reader_check(st->env, &dead);
     ERR_TRY(sto_lmdb(begin(st, read, &txn), st, "cannot begin"));
     enum err e = open_dbs(st, txn);
     if (e == ERR_OK && st->mode == STO_WRITE)
         e = sto_weights_sweep(&(struct sto_txn){st, txn});
+    if (e == ERR_OK && st->mode == STO_WRITE)
+        e = sto_vacuum_sweep(st);
     if (e != ERR_OK) {
         mdb_txn_abort(txn);
         return e;
@@ -261,6 +269,23 @@ const char *sto_dir(const struct sto *st)
 /* --- views and changes ------------------------------------------------------
  */
 
+/* A vacuum by another process puts another file in the place of ours. */
+static enum err check_place(struct sto *st)
+{
+    char path[4096];
+    struct stat ours, there;
+    mdb_filehandle_t fd;
+
+    if (mdb_env_get_fd(st->env, &fd) == 0 && fstat(fd, &ours) == 0 &&
+        sto_path(st, "data.mdb", path) && stat(path, &there) == 0 &&
+        ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
+        return ERR_OK;
+    return err_set(ERR_STALE,
+                   "store %s: it was rewritten meanwhile (recd vacuum): open "
+                   "it again",
+                   st->dir);
+}
+
 enum err sto_view_open(struct sto_view **out, struct sto *st)
 {
     struct sto_view *v = mem_array(1, sizeof(*v));
@@ -268,9 +293,10 @@ enum err sto_view_open(struct sto_view **out, struct sto *st)
     if (v == NULL)
         return err_set(ERR_NOMEM, "no memory to read the store");
     v->st = st;
-    const enum err e =
-        sto_lmdb(begin(st, MDB_RDONLY, &v->txn), st, "cannot read");
+    enum err e = sto_lmdb(begin(st, MDB_RDONLY, &v->txn), st, "cannot read");
 
+    if (e == ERR_OK && (e = check_place(st)) != ERR_OK)
+        mdb_txn_abort(v->txn);
     if (e != ERR_OK) {
         free(v);
         return e;
@@ -314,7 +340,9 @@ enum err sto_write(struct sto *st, enum err (*fn)(void *arg, struct sto_txn *t),
 
         if (e != ERR_OK)
             return e;
-        if ((e = fn(arg, &t)) == ERR_OK)
+        if ((e = check_place(st)) == ERR_OK)
+            e = fn(arg, &t);
+        if (e == ERR_OK)
             e = sto_lmdb(mdb_txn_commit(t.txn), st, "cannot commit");
         else
             mdb_txn_abort(t.txn);

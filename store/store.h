@@ -56,6 +56,7 @@ const char *sto_dir(const struct sto *st);
 
 /* --- reading -------------------------------------------------------------- */
 
+/* ERR_STALE: the store was rewritten (store/vacuum.h) since it was opened. */
 ERR_CHECK
 enum err sto_view_open(struct sto_view **out, struct sto *st);
 void sto_view_close(struct sto_view *v);
@@ -123,7 +124,8 @@ enum err sto_find_entity(struct sto_view *v, enum sto_kind kind, const char *id,
  * Run fn inside one write transaction and commit it durably, or leave the
  * store as it was when fn or the commit fails.  fn may run more than once
  * (when the map had to grow), so it must start from its inputs each time.
- * fn passes store errors up unchanged (ERR_AGAIN among them).
+ * fn passes store errors up unchanged (ERR_AGAIN among them).  ERR_STALE as
+ * for sto_view_open().
  */
 ERR_CHECK
 enum err sto_write(struct sto *st, enum err (*fn)(void *arg, struct sto_txn *t),

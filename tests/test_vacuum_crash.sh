@@ -1,0 +1,56 @@
+#!/bin/sh
+# tests/test_vacuum_crash.sh - a vacuum that is killed before or in the middle of
+# any write, or finds the disk full at any: the store says what it said, the
+# next command that writes removes what was left, and of who was forgotten no
+# byte stays.
+recd=$PWD/recd bad=0 kill=$PWD/tests/.libs/libshim.so
+dir=$(mktemp -d /tmp/recd-vacuum-XXXXXX) || exit 1
+trap 'rm -rf "$dir"' EXIT
+base=$dir/base s=$dir/store
+LD_PRELOAD=$kill "$recd" --version >/dev/null 2>&1 || {
+    echo "skipped: the program does not run with a preloaded library"
+    exit 77
+}
+
+fail() { echo "FAIL: $*"; bad=1; }
+r() { "$recd" -q --threads 1 --store "$s" "$@"; }
+fresh() { rm -rf "$s"; cp -r "$base" "$s"; }
+state() {
+    r --json info 2>&1 | sed 's/"bytes": *[0-9]*//; s/"seconds": *[0-9.e-]*//g
+        s/"trained_at": *[0-9]*//g'
+    r export 2>&1
+}
+
+awk 'BEGIN { print "user,item"; for (u = 1; u <= 300; u++)
+    for (i = 1; i <= 40; i++) if ((u * i + u) % 3)
+        print "canary-person-" u ",thing-" i }' >"$dir/a.csv"
+s=$base
+{ r import "$dir/a.csv" && r train --model pop &&
+    r forget user canary-person-7; } >/dev/null || { echo "FAIL: base"; exit 1; }
+s=$dir/store
+fresh
+before=$(state)
+SHIM_COUNT=$dir/count LD_PRELOAD=$kill r vacuum >/dev/null || fail "undisturbed"
+calls=$(cat "$dir/count")
+[ "$(state)" = "$before" ] || fail "undisturbed: the records differ"
+[ ! -e "$s/vacuum" ] || fail "undisturbed: the work folder stays"
+for how in kill torn full once; do
+    k=1
+    while [ "$k" -le "$calls" ]; do
+        fresh
+        SHIM_DO=$how SHIM_AT=$k LD_PRELOAD=$kill r vacuum >/dev/null 2>"$dir/err"
+        rc=$?
+        [ "$(state)" = "$before" ] || fail "$how at write $k: the records differ"
+        [ $rc -gt 100 ] || [ $rc -eq 0 ] || [ -s "$dir/err" ] ||
+            fail "$how at write $k: no sentence"
+        r train --model pop >/dev/null ||
+            fail "$how at write $k: no command works after it"
+        [ ! -e "$s/vacuum" ] || fail "$how at write $k: the work folder stays"
+        [ "$(state)" = "$before" ] || fail "$how at write $k: differ afterwards"
+        r vacuum >/dev/null || fail "$how at write $k: no vacuum after it"
+        k=$((k + 1))
+    done
+    echo "$how at each of $calls writes"
+done
+grep -rqa canary-person-7, "$s" && fail "somebody who was forgotten is there"
+exit $bad
