@@ -88,6 +88,8 @@ static enum err train(const struct cmd_common *c, struct sto_model *info,
     const double start = cmd_ui_now();
 
     if (e == ERR_OK)
+        e = unl_plan_open(&v.plan, cmd_ui_store_dir(c));
+    if (e == ERR_OK)
         e = unl_train(&made, model, &v.plan, &d, NULL, result);
     info->seconds = cmd_ui_now() - start;
     if (e == ERR_OK)

@@ -317,6 +317,11 @@ void sto_view_close(struct sto_view *v)
     free(v);
 }
 
+const char *sto_view_dir(const struct sto_view *v)
+{
+    return v->st->dir;
+}
+
 static enum err grow_map(struct sto *st)
 {
     MDB_envinfo info;

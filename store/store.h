@@ -60,6 +60,7 @@ const char *sto_dir(const struct sto *st);
 ERR_CHECK
 enum err sto_view_open(struct sto_view **out, struct sto *st);
 void sto_view_close(struct sto_view *v);
+const char *sto_view_dir(const struct sto_view *v);
 
 struct sto_counts {
     uint64_t users, items;            /* known ids, whatever they did */

@@ -151,6 +151,48 @@ static void forgetting_equals_training_without_them(void **state)
     compare_with_never(&c);
 }
 
+/* --partition-secret: exact as any other hash; another store's key parts the
+ * persons otherwise. */
+static void a_secret_partition_is_exact_and_the_stores_own(void **state)
+{
+    const struct unl_request gone = {UNL_USER, case_user(3), NULL, 0};
+    unsigned char after[KEY_DIGEST_BYTES], never[KEY_DIGEST_BYTES];
+    struct unl_plan p = plan_of(&watched[4]), q;
+    struct unl_keys k;
+    struct forget_case c;
+    char line[300];
+
+    (void)state;
+    case_fill(&c, 5);
+    case_import(dir, &c);
+    p.partition_secret = true;
+    assert_int_equal(unl_plan_open(&p, dir), ERR_OK);
+    case_train(dir, "m", "ials", few, &p, NULL);
+    assert_true(case_digest(dir, "m", never));
+    forget(&gone, 1);
+    assert_true(case_digest(dir, "m", after));
+    assert_memory_not_equal(never, after, sizeof(after));
+    memset(c.row[3], 0, sizeof(c.row[3]));
+    case_import(other, &c);
+    (void)snprintf(line, sizeof(line), "cp %s/*.key %s", dir, other);
+    assert_int_equal(system(line), 0);
+    case_train(other, "m", "ials", few, &p, NULL);
+    assert_true(case_digest(other, "m", never));
+    assert_memory_equal(never, after, sizeof(after));
+
+    remove_folder(other);
+    case_import(other, &c);
+    assert_int_equal(unl_keys_open(&k, other), ERR_OK);
+    unl_keys_close(&k);
+    q = p;
+    assert_int_equal(unl_plan_open(&q, other), ERR_OK);
+    assert_true(q.secret != p.secret);
+    assert_true(unl_plan_partition_seed(&q, 1) !=
+                unl_plan_partition_seed(&p, 1));
+    q.partition = "user";
+    assert_int_equal(unl_plan_open(&q, other), ERR_ARG);
+}
+
 static void requests_in_any_order_give_the_same(void **state)
 {
     unsigned char first[N_WATCHED][KEY_DIGEST_BYTES];
@@ -632,6 +674,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(forgetting_equals_training_without_them),
+        CASE(a_secret_partition_is_exact_and_the_stores_own),
         CASE(requests_in_any_order_give_the_same),
         CASE(coming_back_and_leaving_again_leaves_nothing),
         CASE(random_requests_never_differ),

@@ -145,6 +145,16 @@ void unl_keys_close(struct unl_keys *k)
     sodium_memzero(k, sizeof(*k));
 }
 
+uint64_t unl_keys_partition(const struct unl_keys *k)
+{
+    static const unsigned char what[] = "partition";
+    uint64_t out[2]; /* the least that the function gives */
+
+    (void)crypto_generichash((unsigned char *)out, sizeof(out), what,
+                             sizeof(what), k->pseudonym, sizeof(k->pseudonym));
+    return out[0];
+}
+
 void unl_keys_pseudonym(const struct unl_keys *k, const char *kind,
                         const char *id, char out[UNL_PSEUDONYM_HEX])
 {

@@ -42,6 +42,9 @@ void unl_keys_close(struct unl_keys *k);
 ERR_CHECK
 enum err unl_keys_match(const struct unl_keys *k, struct sto_view *v);
 
+/* 64 bits that only who holds pseudonym.key can tell. */
+uint64_t unl_keys_partition(const struct unl_keys *k);
+
 /* The keyed hash of an external id. */
 void unl_keys_pseudonym(const struct unl_keys *k, const char *kind,
                         const char *id, char out[UNL_PSEUDONYM_HEX]);

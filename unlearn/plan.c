@@ -1,8 +1,36 @@
 /* unlearn/plan.c - the options of a plan. */
 #include "unlearn/plan.h"
 
+#include "base/rng.h"
+#include "unlearn/cert.h"
+#include "unlearn/partition.h"
+
 #define P(member) offsetof(struct unl_plan, member)
 const struct opt unl_plan_rows[] = {
     UNL_PLAN_OPTS(P),
     {.name = NULL},
 };
+
+enum err unl_plan_open(struct unl_plan *plan, const char *dir)
+{
+    struct unl_keys k;
+
+    plan->secret = 0;
+    if (!plan->partition_secret)
+        return ERR_OK;
+    if (!unl_partition_find(plan->partition)->exact)
+        return err_set(ERR_ARG,
+                       "--partition-secret goes with --partition hash or lsh: "
+                       "%s is learnt from the rows",
+                       plan->partition);
+    ERR_TRY(unl_keys_open(&k, dir));
+    plan->secret = unl_keys_partition(&k);
+    unl_keys_close(&k);
+    return ERR_OK;
+}
+
+uint64_t unl_plan_partition_seed(const struct unl_plan *plan, uint64_t seed)
+{
+    return plan->partition_secret ? rng_derive(seed, RNG_SHARD, plan->secret)
+                                  : seed;
+}

@@ -5,9 +5,11 @@
 #ifndef UNL_PLAN_H
 #define UNL_PLAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "base/opt.h"
 #include "rec/train.h"
 
@@ -18,6 +20,8 @@ struct unl_plan {
     int64_t shards;              /* 1: not sharded */
     const char *partition;       /* unlearn/partition.h */
     const char *aggregate;       /* unlearn/aggregate.h */
+    bool partition_secret;       /* the partition hangs on a key of the store */
+    uint64_t secret;             /* that key's share, by unl_plan_open() */
     int64_t aggregate_epochs, aggregate_hidden;
     double aggregate_lr, aggregate_reg;
 };
@@ -87,6 +91,15 @@ struct unl_plan {
          0,                                                                    \
          "hash|lsh|user|item|interaction",                                     \
          "how rows go to shards (`recd list partitions`)"},                    \
+        {"partition-secret",                                                   \
+         0,                                                                    \
+         OPT_BOOL,                                                             \
+         P(partition_secret),                                                  \
+         NULL,                                                                 \
+         0,                                                                    \
+         0,                                                                    \
+         NULL,                                                                 \
+         "hash, lsh: key the partition by a secret of the store"},             \
         {"aggregate",                                                          \
          0,                                                                    \
          OPT_CHOICE,                                                           \
@@ -130,5 +143,18 @@ struct unl_plan {
 
 /* "validate", ..., "shards", "partition", ... into a struct unl_plan. */
 extern const struct opt unl_plan_rows[];
+
+/*
+ * Fetch what the plan needs from the store at dir: the secret, if it is asked
+ * for (made when the store has none).  Requests of somebody who sees the
+ * answers cannot aim at a shard then: which one a person is in cannot be told
+ * without the store's pseudonym.key.  ERR_ARG: the partition is a learnt one;
+ * errors of unl_keys_open().
+ */
+ERR_CHECK
+enum err unl_plan_open(struct unl_plan *plan, const char *dir);
+
+/* What the partition of a model with this seed is keyed by. */
+uint64_t unl_plan_partition_seed(const struct unl_plan *plan, uint64_t seed);
 
 #endif

@@ -342,7 +342,8 @@ enum err unl_train(struct rec_model **out, struct rec_model *like,
         if (own == NULL)
             return no_memory();
         e = unl_partition_find(plan->partition)
-                ->assign(d, j.n, like->seed, own);
+                ->assign(d, j.n, unl_plan_partition_seed(plan, like->seed),
+                         own);
         j.assign = own;
     }
     if (e == ERR_OK)
@@ -471,7 +472,8 @@ static enum err assign_again(const struct rec_model *m,
     const struct unl_partition *p = unl_partition_find(plan->partition);
 
     if (p->exact)
-        return p->assign(d, (size_t)plan->shards, m->seed, shard);
+        return p->assign(d, (size_t)plan->shards,
+                         unl_plan_partition_seed(plan, m->seed), shard);
     ERR_TRY(unl_partition_find("hash")->assign(d, (size_t)plan->shards, m->seed,
                                                shard));
     for (size_t u = 0; u < d->n_users; u++) {
@@ -517,7 +519,7 @@ static enum err repair_parts(struct rec_model **out, struct rec_model *m,
     enum err e = assign == NULL ? no_memory() : ERR_OK;
 
     if (e == ERR_OK)
-        e = assign_again(m, &p->plan, d, assign);
+        e = assign_again(m, &what->plan, d, assign);
     j.assign = assign;
     if (e == ERR_OK)
         e = run_job(&j, out);
@@ -548,6 +550,7 @@ static enum err repair(struct rec_model **out, struct sto_view *v,
 
     ERR_TRY(rec_model_options_parse(like, info->options));
     ERR_TRY(parse_plan(info, &what->plan, &what->texts));
+    ERR_TRY(unl_plan_open(&what->plan, sto_view_dir(v)));
     what->exact = what->plan.shards == 1 ||
                   unl_partition_find(what->plan.partition)->exact;
     rec_data_digest(d, rows);
