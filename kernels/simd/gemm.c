@@ -450,7 +450,8 @@ void KRN_TWIN(krn_gemm_f32)(const struct krn_gemm *g)
     }
     if (g->k == 0 && !g->add && !g->sub)
         gemm_zero(g);
-    p.copy_a = g->ta || g->n > GEMM_FEW_COLS;
+    p.copy_a =
+        g->ta || (g->n > GEMM_FEW_COLS && (g->k <= 128 || g->lda % 1024 == 0));
     p.copy_b = g->tb || g->sub || g->m > GEMM_FEW_ROWS;
     if (g->m == 0 || g->n == 0 || g->k == 0)
         return;
