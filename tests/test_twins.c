@@ -200,6 +200,8 @@ static void check_one_gemm(const struct krn_ops *twin, size_t m, size_t n,
     g.lda = (g.ta ? m : k) + (how >> 4) % 5;
     g.ldb = (g.tb ? k : n) + (how >> 8) % 5;
     g.ldc = n + (how >> 12) % 5;
+    if (!g.ta && (how >> 24) % 3 == 0) /* rows that meet in the cache */
+        g.lda = (k / 1024 + 1) * 1024;
     const size_t size_a = g.lda * (g.ta ? k : m);
     const size_t panels = (n + KRN_PANEL - 1) / KRN_PANEL;
 
@@ -231,8 +233,9 @@ static void check_one_gemm(const struct krn_ops *twin, size_t m, size_t n,
 static void check_gemm(const struct krn_ops *twin)
 {
     static const size_t shape[][3] = {
-        {500, 70, 300}, {30, 1900, 33}, {29, 65, 700}, {1, 33, 513},
-        {253, 31, 257}, {14, 32, 256},  {15, 3000, 2}, {5, 129, 1},
+        {500, 70, 300}, {30, 1900, 33},  {29, 65, 700}, {1, 33, 513},
+        {253, 31, 257}, {14, 32, 256},   {15, 3000, 2}, {5, 129, 1},
+        {400, 200, 9},  {90, 150, 1100},
     };
 
     for (uint64_t i = 0; i < 400; i++) {
