@@ -10,15 +10,23 @@ struct mem_block {
     _Alignas(MEM_ALIGN) unsigned char data[];
 };
 
+/* Aligned. */
+static void *raw_bytes(size_t bytes, size_t *room_out)
+{
+    const size_t room = (bytes + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
+
+    *room_out = room;
+    return room < bytes
+               ? NULL
+               : aligned_alloc(MEM_ALIGN, room == 0 ? MEM_ALIGN : room);
+}
+
 /* Zeroed and aligned. */
 static void *take_bytes(size_t bytes)
 {
-    const size_t room = (bytes + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
-    void *p;
+    size_t room;
+    void *p = raw_bytes(bytes, &room);
 
-    if (room < bytes)
-        return NULL;
-    p = aligned_alloc(MEM_ALIGN, room == 0 ? MEM_ALIGN : room);
     if (p != NULL)
         memset(p, 0, room);
     return p;
@@ -48,14 +56,19 @@ enum err mem_grow(void *array, size_t *room, size_t need, size_t size)
     return ERR_OK;
 }
 
-void *mem_take(struct mem_scratch *s, size_t rows, size_t cols, size_t size)
+static void *take(struct mem_scratch *s, size_t rows, size_t cols, size_t size,
+                  bool zeroed)
 {
     const size_t room = SIZE_MAX / 2 - sizeof(struct mem_block);
     struct mem_block *block = NULL;
 
     if ((cols == 0 || rows <= room / cols) &&
-        (size == 0 || rows * cols <= room / size))
-        block = take_bytes(sizeof(*block) + rows * cols * size);
+        (size == 0 || rows * cols <= room / size)) {
+        const size_t bytes = sizeof(*block) + rows * cols * size;
+        size_t all;
+
+        block = zeroed ? take_bytes(bytes) : raw_bytes(bytes, &all);
+    }
     if (block == NULL) {
         s->failed = true;
         return NULL;
@@ -63,6 +76,16 @@ void *mem_take(struct mem_scratch *s, size_t rows, size_t cols, size_t size)
     block->older = s->last;
     s->last = block;
     return block->data;
+}
+
+void *mem_take(struct mem_scratch *s, size_t rows, size_t cols, size_t size)
+{
+    return take(s, rows, cols, size, true);
+}
+
+void *mem_take_raw(struct mem_scratch *s, size_t rows, size_t cols, size_t size)
+{
+    return take(s, rows, cols, size, false);
 }
 
 void mem_drop(struct mem_scratch *s)

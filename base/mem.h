@@ -37,6 +37,10 @@ enum err mem_grow(void *array, size_t *room, size_t need, size_t size);
 /* rows * cols elements of `size` bytes, zeroed; NULL also sets s->failed. */
 void *mem_take(struct mem_scratch *s, size_t rows, size_t cols, size_t size);
 
+/* The same, not zeroed: for what is large and touched only in part. */
+void *mem_take_raw(struct mem_scratch *s, size_t rows, size_t cols,
+                   size_t size);
+
 /* Free everything ever taken from s and zero it. */
 void mem_drop(struct mem_scratch *s);
 

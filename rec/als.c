@@ -467,7 +467,7 @@ enum err rec_als_turn(float *x, size_t n, float *other, size_t n_other,
         .d = d,
         .basis = g,
         .rows = mem_take(&m, threads * TURN_ROWS, d, sizeof(float)),
-        .scratch = mem_take(&m, threads, KRN_GEMM_SCRATCH, sizeof(float))};
+        .scratch = mem_take_raw(&m, threads, KRN_GEMM_SCRATCH, sizeof(float))};
     enum err e = ERR_OK;
 
     if (m.failed)

@@ -457,7 +457,7 @@ static void take_rooms(struct pairs *p, struct mem_scratch *s)
         w->user = mem_take(s, CHUNK, d, sizeof(float));
         w->item = mem_take(s, k, d, sizeof(float));
         w->score = mem_take(s, CHUNK + 1, k, sizeof(float));
-        w->scratch = mem_take(s, 1, KRN_GEMM_SCRATCH, sizeof(float));
+        w->scratch = mem_take_raw(s, 1, KRN_GEMM_SCRATCH, sizeof(float));
         w->head = mem_take(s, p->d->n_items, 1, sizeof(*w->head));
         w->next = mem_take(s, k, 1, sizeof(*w->next));
         if (w->head != NULL)

@@ -173,7 +173,8 @@ static enum err rank_products(struct ranking *r, struct mem_scratch *s)
     vec = mem_take(s, batch, r->d, sizeof(float));
     r->tile =
         mem_take(s, par_threads() * RANK_PEOPLE, RANK_TILE, sizeof(float));
-    r->scratch = mem_take(s, par_threads(), KRN_GEMM_SCRATCH, sizeof(float));
+    r->scratch =
+        mem_take_raw(s, par_threads(), KRN_GEMM_SCRATCH, sizeof(float));
     if (s->failed)
         return err_set(ERR_NOMEM, "no memory for ranking");
     r->vec = vec;

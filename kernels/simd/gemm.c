@@ -292,7 +292,6 @@ static void gemm_thin(const struct krn_gemm *g)
 
 /* A copy costs about as much as reading the operand twice from the cache: it
  * pays when the block is used by several tiles. */
-#define GEMM_FEW_COLS (4 * GEMM_NR)
 #define GEMM_FEW_ROWS (5 * GEMM_MR)
 /* And not where all of B's rows of a panel stay in the first cache. */
 #define GEMM_SHALLOW 128
@@ -342,10 +341,10 @@ void KRN_TWIN(krn_gemm_f32)(const struct krn_gemm *g)
                 (g->k > GEMM_SHALLOW || g->ldb % GEMM_BAD == 0));
     p.wide = !p.copy_b && !g->panels && !g->ta && g->m <= GEMM_WIDE_ROWS &&
              g->k > GEMM_SHALLOW && g->n >= 10 * GEMM_WIDE_NR;
-    p.a = g->ta                                            ? GEMM_IN_PANELS
-          : p.wide                                         ? GEMM_WHERE_IT_IS
-          : g->n > GEMM_FEW_COLS && g->lda % GEMM_BAD == 0 ? GEMM_IN_ROWS
-                                                           : GEMM_WHERE_IT_IS;
+    p.a = g->ta                                           ? GEMM_IN_PANELS
+          : p.wide                                        ? GEMM_WHERE_IT_IS
+          : g->n >= 2 * GEMM_NR && g->lda % GEMM_BAD == 0 ? GEMM_IN_ROWS
+                                                          : GEMM_WHERE_IT_IS;
     if (g->m == 0 || g->n == 0 || g->k == 0)
         return;
     const size_t fit = GEMM_B_FLOATS / gemm_deep(g) / GEMM_NR * GEMM_NR;
