@@ -14,6 +14,7 @@ SEEDS (3), SHARDS (1,5,10,20,50: of the figure; the table is K = 10),
 THREADS (2).  Seconds are means; p95 is of whole persons.
 """
 import json
+import math
 import os
 import random
 import shutil
@@ -92,7 +93,7 @@ def measure(recd, base, model, method, shards, seed, rows, n, persons):
     return {"trained": trained, "recall": metrics["recall@20"],
             "ndcg": metrics["ndcg@20"], "one": statistics.mean(one),
             "whole": statistics.mean(whole),
-            "p95": sorted(whole)[max(0, int(.95 * len(whole)) - 1)]}
+            "p95": sorted(whole)[math.ceil(.95 * len(whole)) - 1]}
 
 
 def average(runs):
@@ -128,7 +129,6 @@ COLOURS = ["#1f77b4", "#d62728", "#2ca02c"]
 
 
 def figure(recd, base, rows, requests, persons, path):
-    import math
     points = []
     for m, model in enumerate(setting("MODELS", "wmf,bpr,lightgcn").split(",")):
         for name, method in (METHODS[1], METHODS[3]):
