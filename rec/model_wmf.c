@@ -53,7 +53,8 @@ static const struct opt rows[] = {
     {.name = NULL},
 };
 
-#define CHUNK 16 /* people or items of a task */
+#define CHUNK 16  /* people of a task */
+#define ITEMS 256 /* items of a task */
 #define ADAGRAD_FIRST 1e-8f
 
 struct wmf {
@@ -93,21 +94,28 @@ static uint32_t person(const struct wmf *w, size_t i)
     return w->order[w->first + i];
 }
 
-/* Their vectors, thinned: what is left is scaled up by as much. */
-static void thin_task(void *arg, size_t i, size_t thread)
+/* A person's vector, thinned: what is left is scaled up by as much. */
+static void thin(const struct wmf *w, size_t i)
 {
-    const struct wmf *w = arg;
     const size_t dim = (size_t)w->o->dim, u = person(w, i);
     const float drop = (float)w->o->drop, scale = 1 / (1 - drop);
     const uint64_t seed =
         rng_derive(rng_derive(w->m->seed, RNG_DROPOUT, w->epoch), RNG_DROPOUT,
                    w->d->user_key[u]);
 
-    (void)thread;
     for (size_t k = 0; k < dim; k++)
         w->b[i * dim + k] = rng_f32(seed, RNG_DROPOUT, k) < drop
                                 ? 0
                                 : w->p[u * dim + k] * scale;
+}
+
+static void thin_task(void *arg, size_t task, size_t thread)
+{
+    const struct wmf *w = arg;
+
+    (void)thread;
+    for (size_t i = task * CHUNK; i < (task + 1) * CHUNK && i < w->n; i++)
+        thin(w, i);
 }
 
 static void take_rows(struct wmf *w)
@@ -227,17 +235,24 @@ static void step_row(const struct wmf *w, float *p, float *sum, float *grad)
     cpu_ops()->adagrad_f32(p, sum, grad, dim, (float)w->o->lr, 1e-10f);
 }
 
-static void step_person(void *arg, size_t i, size_t thread)
+static void step_person(const struct wmf *w, size_t i)
 {
-    const struct wmf *w = arg;
     const size_t dim = (size_t)w->o->dim, u = person(w, i);
     const float scale = 1 / (1 - (float)w->o->drop);
     float *grad = w->b_grad + i * dim;
 
-    (void)thread;
     for (size_t k = 0; k < dim; k++) /* what was dropped did not matter */
         grad[k] = w->b[i * dim + k] == 0 ? 0 : grad[k] * scale;
     step_row(w, w->p + u * dim, w->p_sum + u * dim, grad);
+}
+
+static void step_people(void *arg, size_t task, size_t thread)
+{
+    const struct wmf *w = arg;
+
+    (void)thread;
+    for (size_t i = task * CHUNK; i < (task + 1) * CHUNK && i < w->n; i++)
+        step_person(w, i);
 }
 
 static void step_items(void *arg, size_t task, size_t thread)
@@ -246,18 +261,18 @@ static void step_items(void *arg, size_t task, size_t thread)
     const size_t dim = (size_t)w->o->dim;
 
     (void)thread;
-    for (size_t i = task * CHUNK; i < (task + 1) * CHUNK && i < w->d->n_items;
+    for (size_t i = task * ITEMS; i < (task + 1) * ITEMS && i < w->d->n_items;
          i++)
         step_row(w, w->q + i * dim, w->q_sum + i * dim, w->q_grad + i * dim);
 }
 
 static enum err batch(struct wmf *w)
 {
-    par_for(w->n, thin_task, w);
+    par_for((w->n + CHUNK - 1) / CHUNK, thin_task, w);
     take_rows(w);
     ERR_TRY(gradients(w));
-    par_for(w->n, step_person, w);
-    par_for((w->d->n_items + CHUNK - 1) / CHUNK, step_items, w);
+    par_for((w->n + CHUNK - 1) / CHUNK, step_people, w);
+    par_for((w->d->n_items + ITEMS - 1) / ITEMS, step_items, w);
     return ERR_OK;
 }
 
