@@ -20,6 +20,7 @@
 #define MAP_FIRST ((size_t)1 << 36) /* 64 GiB of address space */
 #define MAP_LEAST ((size_t)1 << 24)
 #define VERSION_KEY "format"
+#define OPEN_TRIES 20 /* beside a process that rewrites the store */
 
 const char *const sto_db_name[STO_DBS] = {"meta", "users",  "items", "train",
                                           "test", "models", "certs"};
@@ -205,6 +206,23 @@ static int begin(struct sto *st, unsigned flags, MDB_txn **txn)
     return rc;
 }
 
+/* A vacuum by another process puts another file in the place of ours. */
+static enum err check_place(struct sto *st)
+{
+    char path[4096];
+    struct stat ours, there;
+    mdb_filehandle_t fd;
+
+    if (mdb_env_get_fd(st->env, &fd) == 0 && fstat(fd, &ours) == 0 &&
+        sto_path(st, "data.mdb", path) && stat(path, &there) == 0 &&
+        ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
+        return ERR_OK;
+    return err_set(ERR_STALE,
+                   "store %s: it was rewritten meanwhile (recd vacuum): open "
+                   "it again",
+                   st->dir);
+}
+
 static enum err open_all(struct sto *st)
 {
     const unsigned read = st->mode == STO_READ ? MDB_RDONLY : 0;
@@ -215,7 +233,9 @@ static enum err open_all(struct sto *st)
                      "cannot open"));
     (void)mdb_reader_check(st->env, &dead);
     ERR_TRY(sto_lmdb(begin(st, read, &txn), st, "cannot begin"));
-    enum err e = open_dbs(st, txn);
+    enum err e = check_place(st);
+    if (e == ERR_OK)
+        e = open_dbs(st, txn);
     if (e == ERR_OK && st->mode == STO_WRITE)
         e = sto_weights_sweep(&(struct sto_txn){st, txn});
     if (e == ERR_OK && st->mode == STO_WRITE)
@@ -241,8 +261,14 @@ enum err sto_open(struct sto **out, const char *dir, enum sto_mode mode)
         return err_set(ERR_NOMEM, "no memory to open the store");
     }
     st->mode = mode;
-    const enum err e = open_all(st);
+    enum err e = open_all(st);
 
+    /* rewritten between the opening and the beginning */
+    for (int i = 0; i < OPEN_TRIES && e == ERR_STALE; i++) {
+        mdb_env_close(st->env);
+        st->env = NULL;
+        e = open_all(st);
+    }
     if (e != ERR_OK) {
         sto_close(st);
         return e;
@@ -268,23 +294,6 @@ const char *sto_dir(const struct sto *st)
 
 /* --- views and changes ------------------------------------------------------
  */
-
-/* A vacuum by another process puts another file in the place of ours. */
-static enum err check_place(struct sto *st)
-{
-    char path[4096];
-    struct stat ours, there;
-    mdb_filehandle_t fd;
-
-    if (mdb_env_get_fd(st->env, &fd) == 0 && fstat(fd, &ours) == 0 &&
-        sto_path(st, "data.mdb", path) && stat(path, &there) == 0 &&
-        ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
-        return ERR_OK;
-    return err_set(ERR_STALE,
-                   "store %s: it was rewritten meanwhile (recd vacuum): open "
-                   "it again",
-                   st->dir);
-}
 
 enum err sto_view_open(struct sto_view **out, struct sto *st)
 {

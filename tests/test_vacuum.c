@@ -237,6 +237,53 @@ static void a_view_is_waited_for(void **state)
     (void)close(ready[1]);
 }
 
+static enum err count_one(void *arg, struct sto_txn *t)
+{
+    (void)arg;
+    return sto_removals_add(t);
+}
+
+/* Openers and writers beside a process that rewrites the store again and
+ * again: an opening never fails, and what was said to be written is there. */
+static void no_change_is_lost_beside_it(void **state)
+{
+    uint64_t written = 0, there = 0;
+    struct forget_case c;
+    struct sto_view *v;
+    struct sto *st;
+    int status = 0;
+    pid_t child;
+
+    (void)state;
+    case_fill(&c, 6);
+    case_import(dir[0], &c);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        for (size_t i = 0; i < 40; i++)
+            vacuum(dir[0]);
+        _exit(0);
+    }
+    while (waitpid(child, &status, WNOHANG) == 0) {
+        if (sto_open(&st, dir[0], STO_WRITE) != ERR_OK)
+            fail_msg("%s", err_note());
+        const enum err e = sto_write(st, count_one, NULL);
+
+        assert_true(e == ERR_OK || e == ERR_STALE);
+        written += e == ERR_OK;
+        sto_close(st);
+    }
+    assert_int_equal(status, 0);
+    assert_true(written > 0);
+    assert_int_equal(sto_open(&st, dir[0], STO_READ), ERR_OK);
+    assert_int_equal(sto_view_open(&v, st), ERR_OK);
+    assert_int_equal(sto_removals(v, &there), ERR_OK);
+    assert_int_equal(there, written);
+    sto_view_close(v);
+    sto_close(st);
+    assert_int_equal(people(dir[0]), CASE_USERS);
+}
+
 #define VACUUM_TEST(name)                                                      \
     cmocka_unit_test_setup_teardown(name, new_stores, drop_stores)
 
@@ -247,6 +294,7 @@ int main(void)
         VACUUM_TEST(a_rewritten_store_goes_on),
         VACUUM_TEST(another_opener_is_told),
         VACUUM_TEST(a_view_is_waited_for),
+        VACUUM_TEST(no_change_is_lost_beside_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
