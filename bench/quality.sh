@@ -47,6 +47,7 @@ row gowalla itemknn --neighbours 500
 row gowalla ease --reg 80
 row gowalla ials
 row gowalla ials --dim 128
+row gowalla ials --dim 512 --alpha 160 --reg 1
 row gowalla bpr
 row gowalla gfcf
 row gowalla lightgcn

@@ -101,11 +101,17 @@ enum err rec_fold_fit(struct rec_model *m, const struct rec_data *d, size_t dim)
     return e;
 }
 
-void rec_fold_embed(const struct rec_model *m, const struct rec_query *q,
-                    size_t dim, float *vec)
+static size_t dim_of(const struct rec_model *m)
+{
+    return rec_model_cols(m, "items");
+}
+
+enum err rec_fold_embed(const struct rec_model *m, const struct rec_query *q,
+                        float *vec)
 {
     const float *users = rec_model_array(m, "users");
     const float *fold = rec_model_array(m, "fold");
+    const size_t dim = dim_of(m);
 
     for (size_t i = 0; i < q->n; i++) {
         if (q->user[i] != REC_NOBODY)
@@ -114,4 +120,30 @@ void rec_fold_embed(const struct rec_model *m, const struct rec_query *q,
             sum_history(vec + i * dim, fold, q->item + q->ptr[i],
                         q->ptr[i + 1] - q->ptr[i], dim);
     }
+    return ERR_OK;
+}
+
+const float *rec_fold_items(const struct rec_model *m, size_t *d)
+{
+    *d = dim_of(m);
+    return rec_model_array(m, "items");
+}
+
+bool rec_fold_valid(const struct rec_model *m)
+{
+    const size_t d = dim_of(m);
+
+    return d > 0 && rec_model_has(m, "users", STO_F32, m->n_users, d) &&
+           rec_model_has(m, "items", STO_F32, m->n_items, d) &&
+           rec_model_has(m, "fold", STO_F32, m->n_items, d);
+}
+
+enum err rec_fold_alloc(struct rec_model *m, const struct rec_data *d,
+                        size_t dim)
+{
+    const struct rec_array_spec spec[] = {{"users", STO_F32, d->n_users, dim},
+                                          {"items", STO_F32, d->n_items, dim},
+                                          {"fold", STO_F32, d->n_items, dim}};
+
+    return rec_model_alloc(m, d, spec, 3);
 }

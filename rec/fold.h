@@ -1,13 +1,14 @@
 /*
- * rec/fold.h - people whom a factor model never saw.
+ * rec/fold.h - models of two tables of vectors, and people whom they never saw.
  *
- * They get the sum of a linear image of their items' vectors, over the root of
- * their number; the map is the ridge regression of the known people's vectors
- * on the same sums of theirs.
+ * Strangers get the sum of a linear image of their items' vectors, over the
+ * root of their number; the map is the ridge regression of the known people's
+ * vectors on the same sums of theirs.
  */
 #ifndef REC_FOLD_H
 #define REC_FOLD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -21,8 +22,15 @@ ERR_CHECK
 enum err rec_fold_fit(struct rec_model *m, const struct rec_data *d,
                       size_t dim);
 
-/* vec[q->n][dim]: the person's own vector, or that of their history. */
-void rec_fold_embed(const struct rec_model *m, const struct rec_query *q,
-                    size_t dim, float *vec);
+/* Members of struct rec_model_ops for models of these three arrays: a person's
+ * own vector, or that of their history; the items' vectors; whether the arrays
+ * are there and fit.  And taking room for them. */
+enum err rec_fold_embed(const struct rec_model *m, const struct rec_query *q,
+                        float *vec);
+const float *rec_fold_items(const struct rec_model *m, size_t *d);
+bool rec_fold_valid(const struct rec_model *m);
+ERR_CHECK
+enum err rec_fold_alloc(struct rec_model *m, const struct rec_data *d,
+                        size_t dim);
 
 #endif

@@ -168,6 +168,13 @@ void *rec_model_array(const struct rec_model *m, const char *name)
     return a->data;
 }
 
+size_t rec_model_cols(const struct rec_model *m, const char *name)
+{
+    const struct sto_array *a = array_find(m, name);
+
+    return a != NULL ? (size_t)a->cols : 0;
+}
+
 bool rec_model_has(const struct rec_model *m, const char *name,
                    enum sto_type type, uint64_t rows, uint64_t cols)
 {

@@ -130,6 +130,9 @@ enum err rec_model_alloc(struct rec_model *m, const struct rec_data *d,
 /* The data of the array called `name`; the model must have it (assert). */
 void *rec_model_array(const struct rec_model *m, const char *name);
 
+/* Columns of that array, or 0 when there is none. */
+size_t rec_model_cols(const struct rec_model *m, const char *name);
+
 /* Whether m has an array of that name, type and shape. */
 bool rec_model_has(const struct rec_model *m, const char *name,
                    enum sto_type type, uint64_t rows, uint64_t cols);

@@ -84,40 +84,12 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
                     const struct rec_watch *watch)
 {
     const struct rec_pairs p = plan(m->opts);
-    const struct rec_array_spec spec[] = {{"users", STO_F32, d->n_users, p.dim},
-                                          {"items", STO_F32, d->n_items, p.dim},
-                                          {"fold", STO_F32, d->n_items, p.dim}};
     struct inner inner = {watch, d, p.dim};
     const struct rec_watch outer = {watch_epoch, &inner};
 
-    ERR_TRY(rec_model_alloc(m, d, spec, 3));
+    ERR_TRY(rec_fold_alloc(m, d, p.dim));
     ERR_TRY(rec_pairs_fit(m, d, &p, watch != NULL ? &outer : NULL));
     return rec_fold_fit(m, d, p.dim);
-}
-
-/* --- scoring ----------------------------------------------------------------
- */
-
-static enum err embed(const struct rec_model *m, const struct rec_query *q,
-                      float *vec)
-{
-    rec_fold_embed(m, q, (size_t)((const struct bpr_opts *)m->opts)->dim, vec);
-    return ERR_OK;
-}
-
-static const float *item_vectors(const struct rec_model *m, size_t *d)
-{
-    *d = (size_t)((const struct bpr_opts *)m->opts)->dim;
-    return rec_model_array(m, "items");
-}
-
-static bool valid(const struct rec_model *m)
-{
-    const size_t d = (size_t)((const struct bpr_opts *)m->opts)->dim;
-
-    return rec_model_has(m, "users", STO_F32, m->n_users, d) &&
-           rec_model_has(m, "items", STO_F32, m->n_items, d) &&
-           rec_model_has(m, "fold", STO_F32, m->n_items, d);
 }
 
 extern const struct rec_model_ops rec_model_bpr;
@@ -129,7 +101,7 @@ const struct rec_model_ops rec_model_bpr = {
     .iterates = true,
     .fit_bytes = fit_bytes,
     .fit = fit,
-    .embed = embed,
-    .item_vectors = item_vectors,
-    .valid = valid,
+    .embed = rec_fold_embed,
+    .item_vectors = rec_fold_items,
+    .valid = rec_fold_valid,
 };

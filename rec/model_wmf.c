@@ -361,14 +361,11 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
 {
     const struct wmf_opts *o = m->opts;
     const size_t dim = (size_t)o->dim;
-    const struct rec_array_spec spec[] = {{"users", STO_F32, d->n_users, dim},
-                                          {"items", STO_F32, d->n_items, dim},
-                                          {"fold", STO_F32, d->n_items, dim}};
     struct mem_scratch s = {0};
     struct wmf w = {.o = o, .d = d, .m = m};
     enum err e;
 
-    ERR_TRY(rec_model_alloc(m, d, spec, 3));
+    ERR_TRY(rec_fold_alloc(m, d, dim));
     m->epochs = 0;
     w.p = rec_model_array(m, "users");
     w.q = rec_model_array(m, "items");
@@ -383,31 +380,6 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
     return e;
 }
 
-/* --- scoring ----------------------------------------------------------------
- */
-
-static enum err embed(const struct rec_model *m, const struct rec_query *q,
-                      float *vec)
-{
-    rec_fold_embed(m, q, (size_t)((const struct wmf_opts *)m->opts)->dim, vec);
-    return ERR_OK;
-}
-
-static const float *item_vectors(const struct rec_model *m, size_t *d)
-{
-    *d = (size_t)((const struct wmf_opts *)m->opts)->dim;
-    return rec_model_array(m, "items");
-}
-
-static bool valid(const struct rec_model *m)
-{
-    const size_t d = (size_t)((const struct wmf_opts *)m->opts)->dim;
-
-    return rec_model_has(m, "users", STO_F32, m->n_users, d) &&
-           rec_model_has(m, "items", STO_F32, m->n_items, d) &&
-           rec_model_has(m, "fold", STO_F32, m->n_items, d);
-}
-
 extern const struct rec_model_ops rec_model_wmf;
 const struct rec_model_ops rec_model_wmf = {
     .name = "wmf",
@@ -417,7 +389,7 @@ const struct rec_model_ops rec_model_wmf = {
     .iterates = true,
     .fit_bytes = fit_bytes,
     .fit = fit,
-    .embed = embed,
-    .item_vectors = item_vectors,
-    .valid = valid,
+    .embed = rec_fold_embed,
+    .item_vectors = rec_fold_items,
+    .valid = rec_fold_valid,
 };

@@ -21,31 +21,52 @@
 /* --- threads ---------------------------------------------------------------
  */
 
-void cmd_bench_threads(size_t n)
-{
-    par_set_threads(n);
-    cmd_bench_blas_threads(n);
 #ifdef _OPENMP
-    cpu_set_t all;
-    omp_set_num_threads((int)n);
-    /* recd's threads and those of oneDNN are the same, OpenMP's */
-    if (sched_getaffinity(0, sizeof(all), &all) != 0 ||
-        (size_t)CPU_COUNT(&all) < n)
-        return;
+static cpu_set_t processors; /* of the process, before anything was pinned */
+
+void cmd_bench_unpin(void)
+{
+    if (CPU_COUNT(&processors) > 0)
+        (void)sched_setaffinity(0, sizeof(processors), &processors);
+}
+
+/* recd's threads and those of oneDNN are the same, OpenMP's. */
+static void pin(size_t n)
+{
 #pragma omp parallel num_threads((int)n)
     {
         size_t left = (size_t)omp_get_thread_num(), cpu = 0;
         cpu_set_t one;
 
-        while (!CPU_ISSET(cpu, &all) || left-- > 0)
+        while (!CPU_ISSET(cpu, &processors) || left-- > 0)
             cpu++;
         CPU_ZERO(&one);
         CPU_SET(cpu, &one);
-        if (omp_get_thread_num() > 0)
-            (void)sched_setaffinity(0, sizeof(one), &one);
+        (void)sched_setaffinity(0, sizeof(one), &one);
     }
-#endif
 }
+
+void cmd_bench_threads(size_t n)
+{
+    if (CPU_COUNT(&processors) == 0)
+        (void)sched_getaffinity(0, sizeof(processors), &processors);
+    par_set_threads(n);
+    cmd_bench_blas_threads(n);
+    omp_set_num_threads((int)n);
+    if ((size_t)CPU_COUNT(&processors) >= n)
+        pin(n);
+}
+#else
+void cmd_bench_unpin(void)
+{
+}
+
+void cmd_bench_threads(size_t n)
+{
+    par_set_threads(n);
+    cmd_bench_blas_threads(n);
+}
+#endif
 
 /* --- timing ----------------------------------------------------------------
  */
@@ -167,15 +188,12 @@ static json_t *number(double x)
     return isfinite(x) ? json_real(x) : json_null();
 }
 
-/* A time is better when it is small. */
+/* Above 1: recd is faster.  Units are rates ("GFLOP/s") or times ("us"). */
 static double ratio_of(const struct bench_row *r)
 {
-    const double ratio = r->value / r->anchor_value;
+    const bool is_rate = strchr(r->unit, '/') != NULL;
 
-    return strchr(r->unit, 's') == r->unit + strlen(r->unit) - 1 &&
-                   strchr(r->unit, '/') == NULL
-               ? 1 / ratio
-               : ratio;
+    return is_rate ? r->value / r->anchor_value : r->anchor_value / r->value;
 }
 
 static void cell(const char *form, double x)

@@ -44,6 +44,8 @@ void cmd_bench_time(double *own_s, double *other_s, void (*own)(void *),
 /* Threads of recd, of OpenMP and of OpenBLAS from here on, each on a
  * processor of its own. */
 void cmd_bench_threads(size_t n);
+/* The calling thread may run anywhere again (before it becomes a child). */
+void cmd_bench_unpin(void);
 
 /* The groups of rows. */
 ERR_CHECK
@@ -51,7 +53,8 @@ enum err cmd_bench_dense(struct bench *b); /* sgemm */
 ERR_CHECK
 enum err cmd_bench_small(struct bench *b); /* Cholesky, exp, softmax, ... */
 ERR_CHECK
-enum err cmd_bench_graph(struct bench *b, const struct rec_data *d);
+enum err cmd_bench_graph(struct bench *b, const struct rec_data *d,
+                         const char *shape);
 ERR_CHECK
 enum err cmd_bench_topk(struct bench *b);
 /* Operations a second of fused multiply-adds on registers. */

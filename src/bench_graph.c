@@ -98,32 +98,26 @@ static enum err spmm_save(const struct spmm *s, const char *dir)
     return cmd_bench_save(dir, "x", s->x, n * D * sizeof(float));
 }
 
-static void spmm_rows(struct bench *b, struct spmm *s, const json_t *others)
+static void spmm_rows(struct bench *b, struct spmm *s, const json_t *others,
+                      const char *shape)
 {
     static const char *const anchors[] = {"scipy", "pytorch"};
     const double nnz = (double)s->g.ptr[s->g.n_nodes];
-    const double nodes = (double)s->g.n_nodes;
+    const double nodes = (double)s->g.n_nodes, work = 2 * nnz * D * 1e-9;
     double mine, bound, none;
-    char shape[48];
 
-    (void)snprintf(shape, sizeof(shape), "%zu nodes", s->g.n_nodes);
-    for (size_t threads = 1; threads <= b->most; threads += b->most - 1) {
-        cmd_bench_threads(threads);
-        cmd_bench_time(&mine, &none, spmm_own, NULL, s);
-        cmd_bench_time(&bound, &none, read_all, NULL, s);
-        for (size_t i = 0; i < 2 && threads == b->most; i++)
-            cmd_bench_add(
-                b, &(struct bench_row){
-                       "csr-spmm", shape, "GFLOP/s", anchors[i], threads,
-                       2 * nnz * D / mine * 1e-9,
-                       2 * nnz * D / seconds_of(others, anchors[i]) * 1e-9,
-                       bound / nodes * nnz / mine});
-        if (threads == b->most)
-            break;
-    }
+    cmd_bench_threads(b->most);
+    cmd_bench_time(&mine, &none, spmm_own, NULL, s);
+    cmd_bench_time(&bound, &none, read_all, NULL, s);
+    for (size_t i = 0; i < 2; i++)
+        cmd_bench_add(b, &(struct bench_row){
+                             "csr-spmm", shape, "GFLOP/s", anchors[i], b->most,
+                             work / mine, work / seconds_of(others, anchors[i]),
+                             bound / nodes * nnz / mine});
 }
 
-enum err cmd_bench_graph(struct bench *b, const struct rec_data *d)
+enum err cmd_bench_graph(struct bench *b, const struct rec_data *d,
+                         const char *shape)
 {
     static const char *const names[] = {"ptr", "idx", "val", "x", NULL};
     struct spmm s = {.x = NULL};
@@ -141,7 +135,7 @@ enum err cmd_bench_graph(struct bench *b, const struct rec_data *d)
     if (e == ERR_OK && dir[0] != '\0' && spmm_save(&s, dir) == ERR_OK)
         others = cmd_bench_python(b, "spmm", dir);
     if (e == ERR_OK)
-        spmm_rows(b, &s, others);
+        spmm_rows(b, &s, others, shape);
     if (dir[0] != '\0')
         drop_dir(dir, names);
     json_decref(others);

@@ -24,6 +24,7 @@ static void become(const struct bench *b, const char *what, const char *dir,
         (char *)b->python, (char *)"-c", (char *)script, (char *)what,
         (char *)dir,       threads,      NULL,           NULL};
 
+    cmd_bench_unpin();
     (void)snprintf(threads, sizeof(threads), "%zu", b->most);
     (void)dup2(out, STDOUT_FILENO);
     (void)dup2(nowhere, STDERR_FILENO);

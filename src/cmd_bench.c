@@ -62,7 +62,8 @@ static enum err made_up(struct rec_data *d)
 }
 
 /* The store's training rows, or made-up ones where there is no store. */
-static enum err load(struct rec_data *d, const struct cmd_common *c)
+static enum err load(struct rec_data *d, const struct cmd_common *c,
+                     bool *invented)
 {
     struct cmd_opened o = {0};
     enum err e = cmd_ui_open(&o, c);
@@ -70,10 +71,11 @@ static enum err load(struct rec_data *d, const struct cmd_common *c)
     if (e == ERR_OK)
         e = rec_data_load(d, o.v);
     cmd_ui_close(&o);
-    if (e == ERR_OK && d->n_rows > 0)
-        return ERR_OK;
+    *invented = e == ERR_NOTFOUND || (e == ERR_OK && d->n_rows == 0);
+    if (!*invented)
+        return e;
     rec_data_free(d);
-    return c->store != NULL ? e : made_up(d);
+    return c->store != NULL && e != ERR_OK ? e : made_up(d);
 }
 
 /* --- the run ---------------------------------------------------------------
@@ -109,10 +111,14 @@ static void head(const struct bench *b, const char *name)
 static enum err graph(struct bench *b, const struct cmd_common *c)
 {
     struct rec_data d = {0};
-    enum err e = load(&d, c);
+    bool invented;
+    enum err e = load(&d, c, &invented);
+    char shape[48];
 
+    (void)snprintf(shape, sizeof(shape), "%zu nodes%s", d.n_users + d.n_items,
+                   invented ? ", made" : "");
     if (e == ERR_OK)
-        e = cmd_bench_graph(b, &d);
+        e = cmd_bench_graph(b, &d, shape);
     rec_data_free(&d);
     return e;
 }
@@ -147,7 +153,9 @@ static enum err check(int n_words, char **word)
     size_t i = 0;
 
     if (n_words != 1 || strcmp(word[0], "kernels") != 0)
-        return err_set(ERR_ARG, "say what to measure: recd bench kernels");
+        return err_set(ERR_ARG, "%s%s%ssay what to measure: recd bench kernels",
+                       n_words > 0 ? "\"" : "", n_words > 0 ? word[0] : "",
+                       n_words > 0 ? "\" cannot be measured: " : "");
     if (v.kernel == NULL)
         return ERR_OK;
     while (kernels[i] != NULL && strcmp(kernels[i], v.kernel) != 0)

@@ -191,6 +191,9 @@ static void a_secret_partition_is_exact_and_the_stores_own(void **state)
                 unl_plan_partition_seed(&p, 1));
     q.partition = "user";
     assert_int_equal(unl_plan_open(&q, other), ERR_ARG);
+    q.partition = "hash";
+    q.shards = 1;
+    assert_int_equal(unl_plan_open(&q, other), ERR_ARG);
 }
 
 static void requests_in_any_order_give_the_same(void **state)

@@ -18,6 +18,9 @@ enum err unl_plan_open(struct unl_plan *plan, const char *dir)
     plan->secret = 0;
     if (!plan->partition_secret)
         return ERR_OK;
+    if (plan->shards == 1)
+        return err_set(ERR_ARG, "--partition-secret parts shards: say how many "
+                                "with --shards");
     if (!unl_partition_find(plan->partition)->exact)
         return err_set(ERR_ARG,
                        "--partition-secret goes with --partition hash or lsh: "

@@ -148,7 +148,7 @@ extern const struct opt unl_plan_rows[];
  * Fetch what the plan needs from the store at dir: the secret, if it is asked
  * for (made when the store has none).  Requests of somebody who sees the
  * answers cannot aim at a shard then: which one a person is in cannot be told
- * without the store's pseudonym.key.  ERR_ARG: the partition is a learnt one;
+ * without the store's pseudonym.key.  ERR_ARG: no shards, a learnt partition;
  * errors of unl_keys_open().
  */
 ERR_CHECK
