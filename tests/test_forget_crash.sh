@@ -7,21 +7,9 @@
 # the certificate are those of an undisturbed one, and nobody comes back.
 #
 # RECD_EVERY=N tries every Nth write (make check-long: 1).
-src=${srcdir:-.} recd=$PWD/recd shim=$PWD/tests/.libs/libshim.so bad=0
-every=${RECD_EVERY:-16}
+# shellcheck source=tests/crash.sh
+. "${srcdir:-.}/tests/crash.sh"
 who=canary-5
-dir=$(mktemp -d /tmp/recd-crash-XXXXXX) || exit 1
-trap 'rm -rf "$dir"' EXIT
-base=$dir/base s=$dir/store
-
-LD_PRELOAD=$shim "$recd" --version >/dev/null 2>&1 || {
-    echo "skipped: the program does not run with a preloaded library"
-    exit 77
-}
-
-fail() { echo "FAIL: $*"; bad=1; }
-r() { "$recd" -q --threads 1 --store "$s" "$@"; }
-fresh() { rm -rf "$s"; cp -r "$base" "$s"; }
 
 # Names and digests of the models; the number of certificates.
 digests() {
@@ -64,7 +52,7 @@ settles() {
 }
 
 shimmed() { # HOW WHERE
-    SHIM_DO=$1 SHIM_AT=$2 LD_PRELOAD=$shim r forget user $who >"$dir/out" \
+    SHIM_DO=$1 SHIM_AT=$2 LD_PRELOAD=$kill r forget user $who >"$dir/out" \
         2>"$dir/err"
 }
 
@@ -82,7 +70,7 @@ s=$base
 before=$(digests)
 s=$dir/store
 fresh
-SHIM_COUNT=$dir/count LD_PRELOAD=$shim r forget user $who >/dev/null ||
+SHIM_COUNT=$dir/count LD_PRELOAD=$kill r forget user $who >/dev/null ||
     fail "the undisturbed request"
 calls=$(cat "$dir/count")
 after=$(digests)
@@ -139,14 +127,14 @@ finished=0 not_begun=0
 k=1
 while [ "$k" -le "$calls" ]; do
     fresh
-    SHIM_DO=kill SHIM_AT=$k LD_PRELOAD=$shim r forget --defer user $who \
+    SHIM_DO=kill SHIM_AT=$k LD_PRELOAD=$kill r forget --defer user $who \
         >/dev/null 2>&1
     deferred "deferred, killed at $k"
     fresh
     r forget --defer user $who >/dev/null || fail "deferred at $k"
     is_there && fail "deferred at $k: $who is there"
     grep -rqa "$who" "$s" && fail "deferred at $k: bytes of $who are left"
-    SHIM_DO=kill SHIM_AT=$k LD_PRELOAD=$shim r repair >/dev/null 2>&1
+    SHIM_DO=kill SHIM_AT=$k LD_PRELOAD=$kill r repair >/dev/null 2>&1
     deferred "deferred, repair killed at $k"
     k=$((k + every))
 done
@@ -214,7 +202,7 @@ shimmed readonly 0 && fail "read-only: says done"
 grep -q "^recd forget: .*Read-only" "$dir/err" ||
     fail "read-only: $(cat "$dir/err")"
 cmp -s "$base/data.mdb" "$s/data.mdb" || fail "read-only: the store changed"
-SHIM_DO=readonly LD_PRELOAD=$shim r recommend --user canary-2 --name ease \
+SHIM_DO=readonly LD_PRELOAD=$kill r recommend --user canary-2 --name ease \
     >/dev/null 2>"$dir/err" || fail "read-only: recommend: $(cat "$dir/err")"
 settles "read-only"
 

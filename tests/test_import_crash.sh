@@ -5,26 +5,8 @@
 # Afterwards the store is that of before or that of after, never between.
 #
 # RECD_EVERY=N tries every Nth write and allocation (make check-long: 1).
-src=${srcdir:-.} recd=$PWD/recd bad=0
-kill=$PWD/tests/.libs/libshim.so alloc=$PWD/tests/.libs/libshimalloc.so
-every=${RECD_EVERY:-16}
-dir=$(mktemp -d /tmp/recd-crash-XXXXXX) || exit 1
-trap 'rm -rf "$dir"' EXIT
-base=$dir/base s=$dir/store
-LD_PRELOAD=$kill "$recd" --version >/dev/null 2>&1 || {
-    echo "skipped: the program does not run with a preloaded library"
-    exit 77
-}
-
-fail() { echo "FAIL: $*"; bad=1; }
-r() { "$recd" -q --threads 1 --store "$s" "$@"; }
-fresh() { rm -rf "$s"; cp -r "$base" "$s"; }
-# Everything that the store says, without the time and the size of its files.
-state() {
-    r --json info 2>&1 | sed 's/"bytes": *[0-9]*//; s/"seconds": *[0-9.e-]*//g
-        s/"trained_at": *[0-9]*//g'
-    r export 2>&1
-}
+# shellcheck source=tests/crash.sh
+. "${srcdir:-.}/tests/crash.sh"
 
 awk 'BEGIN { print "user,item,rating,timestamp"; for (u = 1; u <= 30; u++)
     for (i = 1; i <= 12; i++) if ((u * i + u) % 3)
