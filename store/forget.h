@@ -6,7 +6,7 @@
  *    nothing is left (no row, not listed by a file of users or a catalogue)
  *    goes with the last row, so that the content equals that of a store which
  *    never held the rows.
- *  - What was dropped is still readable in the file until sto_scrub():
+ *  - What was dropped is still readable in the file until sto_erase():
  *    docs/erasure.md says where, and why scrubbing is enough.
  */
 #ifndef STO_FORGET_H
@@ -68,22 +68,25 @@ struct sto_scrubbed {
     uint64_t gaps;       /* of live pages, likewise */
     uint64_t tail_bytes; /* cut from the end of the file */
     uint64_t files;      /* old files of weights that were overwritten */
+    uint64_t
+        keys; /* left in branch pages: the file was written anew for them */
 };
 
 /*
  * Overwrite every byte of the store's files that no live record needs: freed
  * pages, gaps and overflow tails of live pages, the file's tail, files of
- * weights that no record names.  Call it on a store that was opened after the
- * dropping (LMDB's buffers carry old bytes) and has no view open; waits up to
- * ten seconds for readers elsewhere.  Syncs.
+ * weights that no record names.  Where a branch page still holds a key that is
+ * gone, sto_vacuum() follows.  Opens the store itself, since LMDB's buffers
+ * carry old bytes; this process has no view of it open.  Waits up to ten
+ * seconds for readers elsewhere.  Syncs.
  *
  * Errors: ERR_IO; ERR_FORMAT when the file is not of the LMDB layout that this
  * code knows (it refuses to guess); ERR_AGAIN never; ERR_STALE when a reader
  * kept old pages in use: the dropping holds, call again later.
- * Cost: one look at every page.
+ * Cost: one look at every page; where it is written anew, the whole file.
  */
 ERR_CHECK
-enum err sto_scrub(struct sto *st, struct sto_scrubbed *out);
+enum err sto_erase(const char *dir, struct sto_scrubbed *out);
 
 /* Byte strings to look for. */
 struct sto_pattern {

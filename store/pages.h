@@ -5,6 +5,8 @@
 #ifndef STO_PAGES_H
 #define STO_PAGES_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define STO_PAGE_MAGIC 0xBEEFC0DEu
@@ -16,6 +18,7 @@
 #define STO_PAGE_KNOWN_FLAGS                                                   \
     (STO_PAGE_BRANCH | STO_PAGE_LEAF | STO_PAGE_OVERFLOW)
 #define STO_PAGE_BIG_DATA 1
+#define STO_PAGE_NONE UINT64_MAX /* the root of an empty tree */
 
 struct sto_page {
     uint64_t number;
@@ -40,5 +43,14 @@ struct sto_page_meta {
     struct sto_page_tree tree[2];
     uint64_t last_page, txn;
 };
+
+/*
+ * Count keys that branch pages alone still hold (store/branches.c).  The file
+ * has last + 1 pages; free_page [last + 1] says which are free, and free_root
+ * is the root of LMDB's tree of those, whose pages are marked as well.  Under
+ * the writer's lock.  false: the layout is not known, or no memory to map it.
+ */
+bool sto_branches_left(int fd, size_t page, uint64_t last, uint64_t free_root,
+                       uint8_t *free_page, uint64_t *left);
 
 #endif

@@ -22,6 +22,7 @@
 #include "store/env.h"
 #include "store/forget.h"
 #include "store/pages.h"
+#include "store/vacuum.h"
 
 #define WAIT_STEPS 200 /* of 50 ms */
 
@@ -32,6 +33,7 @@ struct scrub {
     size_t page;         /* bytes of a page */
     uint64_t last;       /* page in use */
     uint64_t at;         /* last committed transaction */
+    uint64_t free_root;  /* page of the tree of free pages */
     uint8_t *free;       /* [last + 1] */
     unsigned char *buf;  /* a page */
     unsigned char *zero; /* a page of nothing */
@@ -106,6 +108,7 @@ static enum err read_meta(struct scrub *s)
 
     s->last = new->last_page;
     s->at = new->txn;
+    s->free_root = new->tree[0].root;
     return ERR_OK;
 }
 
@@ -314,6 +317,11 @@ static enum err with_lock(struct scrub *s)
         e = scrub_pages(s);
     if (e == ERR_OK)
         e = cut_tail(s);
+    if (e == ERR_OK && !sto_branches_left(s->fd, s->page, s->last, s->free_root,
+                                          s->free, &s->done.keys))
+        e = err_set(ERR_FORMAT,
+                    "store %s: its branch pages cannot be looked through",
+                    s->st->dir);
     mem_drop(&m);
     return e;
 }
@@ -343,7 +351,7 @@ static enum err attempt(struct scrub *s)
     return e;
 }
 
-enum err sto_scrub(struct sto *st, struct sto_scrubbed *out)
+static enum err scrub(struct sto *st, struct sto_scrubbed *out)
 {
     struct scrub s = {.st = st};
     bool due = true;
@@ -361,7 +369,21 @@ enum err sto_scrub(struct sto *st, struct sto_scrubbed *out)
     }
     if (e == ERR_OK)
         e = sto_weights_erase(st, &s.done.files);
-    if (e == ERR_OK && out != NULL)
+    if (e == ERR_OK)
         *out = s.done;
+    return e;
+}
+
+enum err sto_erase(const char *dir, struct sto_scrubbed *out)
+{
+    struct sto_vacuumed anew;
+    struct sto *st;
+
+    ERR_TRY(sto_open(&st, dir, STO_WRITE));
+    enum err e = scrub(st, out);
+
+    if (e == ERR_OK && out->keys > 0)
+        e = sto_vacuum(st, &anew);
+    sto_close(st);
     return e;
 }

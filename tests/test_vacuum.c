@@ -284,6 +284,100 @@ static void no_change_is_lost_beside_it(void **state)
     assert_int_equal(people(dir[0]), CASE_USERS);
 }
 
+/* --- keys that only branch pages hold ----------------------------------------
+ */
+
+#define MANY 4000
+
+static uint64_t many_key(bool item, size_t u)
+{
+    char id[40];
+
+    (void)snprintf(id, sizeof(id), item ? "thing-of-%zu" : "person-%zu", u);
+    return key_of(id, strlen(id));
+}
+
+/* People enough for branch pages, each with a thing that nobody else has. */
+static void import_many(const char *where)
+{
+    const struct sto_import_opts opts = {.format = STO_CSV};
+    struct sto_import_stats stats;
+    struct sto_import *im;
+    struct sto *st;
+    char path[200];
+    FILE *f;
+
+    (void)snprintf(path, sizeof(path), "%s.csv", where);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    fputs("user,item\n", f);
+    for (size_t u = 0; u < MANY; u++)
+        fprintf(f, "person-%zu,thing-of-%zu\nperson-%zu,all\n", u, u, u);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(sto_open(&st, where, STO_WRITE), ERR_OK);
+    assert_int_equal(sto_import_new(&im, &opts), ERR_OK);
+    assert_int_equal(sto_import_read(im, path), ERR_OK);
+    assert_int_equal(sto_import_commit(im, st, &stats), ERR_OK);
+    sto_import_free(im);
+    sto_close(st);
+    assert_int_equal(unlink(path), 0);
+}
+
+static enum err drop_some(void *arg, struct sto_txn *t)
+{
+    const size_t *from = arg;
+    struct sto_removed n = {0, 0, 0, 0};
+
+    for (size_t u = *from; u < *from + 50; u++)
+        ERR_TRY(sto_drop_user(t, many_key(false, u), &n));
+    return n.users == 50 && n.items == 50 ? ERR_OK : ERR_FORMAT;
+}
+
+static uint64_t hits_of(const char *where, size_t from, size_t n)
+{
+    unsigned char bytes[200][8];
+    struct sto_pattern p[200];
+    struct sto_scan out;
+    struct sto *st;
+
+    for (size_t k = 0; k < 2 * n; k++) {
+        const uint64_t key = many_key(k % 2 == 1, from + k / 2);
+
+        for (size_t b = 0; b < 8; b++)
+            bytes[k][b] = (unsigned char)(key >> (56 - 8 * b));
+        p[k] = (struct sto_pattern){bytes[k], 8};
+    }
+    assert_int_equal(sto_open(&st, where, STO_READ), ERR_OK);
+    assert_int_equal(sto_scan_files(st, p, 2 * n, &out), ERR_OK);
+    sto_close(st);
+    return out.hits;
+}
+
+/* The least key of a page stands in the page above it too, and deleting it
+ * leaves it there. */
+static void no_key_is_left_in_branch_pages(void **state)
+{
+    size_t rewritten = 0;
+
+    (void)state;
+    import_many(dir[0]);
+    assert_true(hits_of(dir[0], 0, 100) >= 200);
+    for (size_t from = 0; from < MANY / 2; from += 50) {
+        struct sto_scrubbed done;
+        struct sto *st;
+
+        assert_int_equal(sto_open(&st, dir[0], STO_WRITE), ERR_OK);
+        assert_int_equal(sto_write(st, drop_some, &from), ERR_OK);
+        sto_close(st);
+        if (sto_erase(dir[0], &done) != ERR_OK)
+            fail_msg("%s", err_note());
+        rewritten += done.keys > 0;
+        assert_int_equal(hits_of(dir[0], from, 50), 0);
+        assert_int_equal(people(dir[0]), MANY - from - 50);
+    }
+    assert_true(rewritten > 0); /* else the case was not met */
+}
+
 #define VACUUM_TEST(name)                                                      \
     cmocka_unit_test_setup_teardown(name, new_stores, drop_stores)
 
@@ -295,6 +389,7 @@ int main(void)
         VACUUM_TEST(another_opener_is_told),
         VACUUM_TEST(a_view_is_waited_for),
         VACUUM_TEST(no_change_is_lost_beside_it),
+        VACUUM_TEST(no_key_is_left_in_branch_pages),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,6 +87,7 @@ static const struct field erasure_fields[] = {
     {"gaps", COUNT, false, NULL},
     {"hits", COUNT, false, NULL},
     {"old_files", COUNT, false, NULL},
+    {"rewritten", TRUTH, true, NULL},
     {"searched_bytes", COUNT, false, NULL},
     {"searched_files", COUNT, false, NULL},
     {"searched_for", COUNT, false, NULL},

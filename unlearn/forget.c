@@ -271,13 +271,13 @@ static enum err no_trace(const struct sto_scan *c)
 static json_t *erasure_json(const struct sto_scrubbed *s,
                             const struct sto_scan *c, size_t patterns)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "free_pages",
-                     (json_int_t)s->free_pages, "gaps", (json_int_t)s->gaps,
-                     "tail_bytes", (json_int_t)s->tail_bytes, "old_files",
-                     (json_int_t)s->files, "searched_files",
-                     (json_int_t)c->files, "searched_bytes",
-                     (json_int_t)c->bytes, "searched_for", (json_int_t)patterns,
-                     "hits", (json_int_t)c->hits);
+    return json_pack(
+        "{s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "free_pages",
+        (json_int_t)s->free_pages, "gaps", (json_int_t)s->gaps, "rewritten",
+        s->keys > 0, "tail_bytes", (json_int_t)s->tail_bytes, "old_files",
+        (json_int_t)s->files, "searched_files", (json_int_t)c->files,
+        "searched_bytes", (json_int_t)c->bytes, "searched_for",
+        (json_int_t)patterns, "hits", (json_int_t)c->hits);
 }
 
 /* --- 4. certificate ------------------------------------------------------- */
@@ -346,18 +346,17 @@ static enum err certify(struct sto *st, const json_t *journal, json_t *models,
 }
 
 /* The journal had the keys too: its bytes go, and the files are searched once
- * more.  A store opened anew has no old bytes in LMDB's buffers. */
+ * more. */
 static enum err erase_journal(const char *dir, const json_t *keys)
 {
     struct sto_scrubbed scrubbed;
     struct sto_scan scan = {0};
     struct sto *st;
 
-    ERR_TRY(sto_open(&st, dir, STO_WRITE));
-    enum err e = sto_scrub(st, &scrubbed);
+    ERR_TRY(sto_erase(dir, &scrubbed));
+    ERR_TRY(sto_open(&st, dir, STO_READ));
+    enum err e = search(st, keys, &scan);
 
-    if (e == ERR_OK)
-        e = search(st, keys, &scan);
     sto_close(st);
     return e == ERR_OK ? no_trace(&scan) : e;
 }
@@ -399,9 +398,9 @@ static enum err go_on(const char *dir, json_t *journal, bool pending,
         e = unl_mend_all(dir, pending ? NULL : journal, models);
     } while (e == ERR_STALE);
     if (e == ERR_OK)
-        e = sto_open(&st, dir, STO_WRITE);
+        e = sto_erase(dir, &scrubbed);
     if (e == ERR_OK)
-        e = sto_scrub(st, &scrubbed);
+        e = sto_open(&st, dir, STO_WRITE);
     if (e == ERR_OK && !pending)
         e = search(st, keys, &scan);
     if (e == ERR_OK)
