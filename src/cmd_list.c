@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "attack/attack.h"
 #include "src/ui.h"
 #include "unlearn/aggregate.h"
 #include "unlearn/partition.h"
@@ -45,6 +46,9 @@ static json_t *entries(const char *family, bool as_json)
     if (strcmp(family, "aggregates") == 0)
         for (size_t i = 0; unl_aggregates[i].name != NULL; i++)
             add(list, as_json, unl_aggregates[i].name, unl_aggregates[i].help);
+    if (strcmp(family, "attacks") == 0)
+        for (size_t i = 0; atk_attacks[i] != NULL; i++)
+            add(list, as_json, atk_attacks[i]->name, atk_attacks[i]->help);
     return list;
 }
 

@@ -1,0 +1,49 @@
+/*
+ * attack/attack_st_mia.c - a network on difference vectors, learnt from a
+ * shadow ("Biased" in the tables of DL-MIA).  Source: Zhang et al., CCS 2021;
+ * with the rates of the program of DL-MIA for lists of sequences.
+ */
+#include <stdlib.h>
+
+#include "attack/attack.h"
+#include "attack/features.h"
+#include "attack/mlp.h"
+#include "base/mem.h"
+
+static enum err run(const struct atk_case *c, struct atk_scores *out)
+{
+    const struct atk_mlp how = {
+        .dim = c->items.dim,
+        .epochs = 15,
+        .lr = 0.01,
+        .momentum = 0.7,
+        .soft_twice = true,
+        .seed = c->seed,
+    };
+    struct mem_scratch m = {0};
+    float *x = mem_take(&m, c->shadow.n, how.dim, sizeof(*x));
+    float *z = mem_take(&m, c->target.n, how.dim, sizeof(*z));
+    enum err e = m.failed ? err_set(ERR_NOMEM, "no memory for an attack")
+                          : atk_difference(&c->shadow, &c->items, x);
+
+    if (e == ERR_OK)
+        e = atk_difference(&c->target, &c->items, z);
+    if (e == ERR_OK)
+        e = atk_mlp_scores(&how, x, c->shadow.member, c->shadow.n, z,
+                           c->target.n, out->shadow, out->target);
+    mem_drop(&m);
+    out->has_shadow = out->has_threshold = true;
+    out->threshold = 0;
+    return e;
+}
+
+extern const struct atk_attack atk_attack_st_mia;
+const struct atk_attack atk_attack_st_mia = {
+    .name = "st-mia",
+    .help = "a network on history minus list, learnt from a shadow",
+    .sees = "a person's history and list; people of known membership; vectors "
+            "of items",
+    .source = "Zhang et al., CCS 2021",
+    .needs = ATK_NEEDS_SHADOW | ATK_NEEDS_VECTORS,
+    .run = run,
+};
