@@ -34,8 +34,11 @@ struct atk_case {
     struct atk_people target; /* who is attacked */
     struct atk_people shadow; /* people whom the attacker knows, disjoint from
                                  those; n == 0: nobody */
-    struct atk_signals of_target, of_shadow; /* phi NULL: lists alone.  The
-                                 shadow model is reference 0 */
+    /* phi NULL: lists alone.  The shadow's model is reference 0 of the target;
+     * the same people under the target itself are the population. */
+    struct atk_signals of_target, of_shadow, of_population;
+    uint8_t *population_in; /* [shadow.n] whom of them the target was trained
+                               on */
     uint64_t seed;
 };
 void atk_case_free(struct atk_case *c);

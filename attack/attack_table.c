@@ -64,4 +64,7 @@ void atk_case_free(struct atk_case *c)
     atk_people_free(&c->shadow);
     free_signals(&c->of_target);
     free_signals(&c->of_shadow);
+    free_signals(&c->of_population);
+    free(c->population_in);
+    c->population_in = NULL;
 }

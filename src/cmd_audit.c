@@ -3,15 +3,18 @@
 #include <string.h>
 
 #include "attack/report.h"
+#include "attack/serve.h"
 #include "attack/vectors.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "src/ui.h"
+#include "unlearn/shards.h"
 
 static struct values {
-    const char *attack, *report, *scores, *vectors;
+    const char *attack, *report, *scores, *vectors, *name, *setting;
     const char *target[4], *shadow[4];
     double bound;
+    int64_t refs, length;
 } v;
 
 #define AT(field) offsetof(struct values, field)
@@ -22,6 +25,14 @@ static struct values {
 static const struct opt rows[] = {
     {"attack", 0, OPT_TEXT, AT(attack), "all", 0, 0, "A,B",
      "which attacks (`recd list attacks`), or all"},
+    {"name", 0, OPT_TEXT, AT(name), NULL, 0, 0, "NAME",
+     "the model whose way of training is audited (else the only one)"},
+    {"references", 0, OPT_INT, AT(refs), "16", 2, 256, "N",
+     "models to train on random halves of the people, for comparison"},
+    {"list-length", 0, OPT_INT, AT(length), "100", 1, 10000, "K",
+     "items of a list"},
+    {"setting", 0, OPT_CHOICE, AT(setting), "honest", 0, 0, "honest|published",
+     "serve everybody alike, or members and others as the papers do"},
     {"max-auc", 0, OPT_REAL, AT(bound), "0", 0, 1, "X",
      "status 3 when an attack is shown to pass this area; 0 = no bound"},
     FILE_ROW("report", report, "write the report there, as one HTML page"),
@@ -121,6 +132,133 @@ static enum err case_of_files(struct atk_case *c, struct atk_report *r)
     return ERR_OK;
 }
 
+/* --- a model ---------------------------------------------------------------
+ */
+
+struct recipe {
+    const struct sto_model *info;
+    const char *dir;
+};
+
+static enum err train_recipe(void *arg, const struct rec_data *d, uint64_t seed,
+                             struct rec_model **out)
+{
+    const struct recipe *r = arg;
+
+    return unl_train_like(out, r->info, r->dir, d, seed);
+}
+
+static enum err name_people(struct atk_people *p, struct sto_view *view)
+{
+    for (size_t u = 0; u < p->n; u++) {
+        struct sto_entity e;
+
+        ERR_TRY(sto_get_entity(view, STO_USERS, p->key[u], &e));
+        p->id[u] = mem_text(e.id);
+        if (p->id[u] == NULL)
+            return err_set(ERR_NOMEM, "no memory for names");
+    }
+    return ERR_OK;
+}
+
+static void note_model(struct atk_report *r, const struct recipe *recipe,
+                       const struct rec_data *d, const struct atk_case *c,
+                       const struct atk_served *served)
+{
+    unsigned char digest[KEY_DIGEST_BYTES];
+    char hex[2 * KEY_DIGEST_BYTES + 1];
+
+    rec_data_digest(d, digest);
+    key_hex(digest, sizeof(digest), hex);
+    atk_report_fact(r, "model", "%s: %s, options %.300s", recipe->info->name,
+                    recipe->info->model, recipe->info->options);
+    atk_report_fact(r, "training", "%.380s", recipe->info->training);
+    atk_report_fact(r, "data", "%zu people, %zu items, %zu rows, digest %s",
+                    d->n_users, d->n_items, d->n_rows, hex);
+    key_hex(served->target_digest, KEY_DIGEST_BYTES, hex);
+    atk_report_fact(r, "target",
+                    "the same recipe on a random half of the people, drawn by "
+                    "a fair coin each; digest %s",
+                    hex);
+    atk_report_fact(r, "shadow and references",
+                    "%zu models: the same recipe and size, other coins and "
+                    "seeds, nothing else differs",
+                    served->models - 1);
+    atk_report_fact(r, "disjoint",
+                    "the %zu people who are attacked and the %zu whom the "
+                    "attacker knows are different people: checked",
+                    c->target.n, c->shadow.n);
+    atk_report_fact(
+        r, "serving",
+        strcmp(v.setting, "honest") == 0
+            ? "honest: members and non-members by the same code, their "
+              "histories folded in, items of the history left out, lists of "
+              "%d"
+            : "as published: members by what was learnt for them, others the "
+              "most popular items, lists of %d",
+        (int)v.length);
+    atk_report_fact(r, "vectors of items",
+                    v.vectors != NULL ? "from a file"
+                                      : "learnt by the attacker from "
+                                        "the histories of their own "
+                                        "people (ials)");
+}
+
+static bool are_disjoint(const struct atk_people *a, const struct atk_people *b)
+{
+    for (size_t u = 0; u < a->n; u++) { /* keys ascend on both sides */
+        if (rec_key_find(b->key, b->n, a->key[u]) != REC_NOBODY)
+            return false;
+    }
+    return true;
+}
+
+/* The case, and the canaries' beside it. */
+static enum err serve_model(struct atk_case *c, struct atk_case *canaries,
+                            struct recipe *recipe, const struct rec_data *d,
+                            struct atk_report *r)
+{
+    struct atk_served served;
+    const struct atk_serving how = {
+        .train = train_recipe,
+        .arg = recipe,
+        .n_refs = (size_t)v.refs,
+        .k = (size_t)v.length,
+        .published = strcmp(v.setting, "published") == 0,
+        .seed = c->seed,
+    };
+
+    ERR_TRY(atk_serve(c, d, &how, &served));
+    if (!are_disjoint(&c->target, &c->shadow))
+        return err_set(ERR_ARG, "somebody is on both sides of the audit");
+    ERR_TRY(v.vectors != NULL
+                ? atk_items_read(&c->items, v.vectors)
+                : atk_items_learn(&c->items, &c->shadow, c->seed));
+    ERR_TRY(atk_serve_canaries(canaries, d, &how));
+    note_model(r, recipe, d, c, &served);
+    return ERR_OK;
+}
+
+static enum err case_of_model(const struct cmd_common *common,
+                              struct atk_case *c, struct atk_case *canaries,
+                              struct atk_report *r)
+{
+    struct cmd_opened o = {0};
+    struct recipe recipe = {&o.info, cmd_ui_store_dir(common)};
+    struct rec_data d = {0};
+    enum err e = cmd_ui_open_model(&o, common, v.name);
+
+    if (e == ERR_OK)
+        e = rec_data_load(&d, o.v);
+    if (e == ERR_OK)
+        e = serve_model(c, canaries, &recipe, &d, r);
+    if (e == ERR_OK)
+        e = name_people(&c->target, o.v);
+    rec_data_free(&d);
+    cmd_ui_close(&o);
+    return e;
+}
+
 /* --- the whole ------------------------------------------------------------ */
 
 static void say(const struct atk_judged *j)
@@ -174,15 +312,21 @@ static void say_json(const struct atk_report *r, const char *target,
     cmd_ui_json(out);
 }
 
+/* Attacks on scores must find canaries, attacks on lists planted lists. */
 static enum err judge_all(const struct chosen *chosen, struct atk_report *r,
-                          struct atk_judged *judged, bool coins)
+                          struct atk_judged *judged,
+                          const struct atk_case *canaries)
 {
+    const bool coins = canaries->target.n > 0;
     struct atk_case planted = {.seed = 0};
     enum err e = atk_plant_lists(&planted, r->c);
 
     for (size_t i = 0; i < chosen->n && e == ERR_OK; i++) {
         log_tick("attacking", i, chosen->n, chosen->attack[i]->name);
-        e = atk_judge(chosen->attack[i], r->c, &planted, coins, &judged[i]);
+        const bool scores = (chosen->attack[i]->needs & ATK_NEEDS_MODELS) != 0;
+
+        e = atk_judge(chosen->attack[i], r->c, scores ? canaries : &planted,
+                      coins, &judged[i]);
         r->n = i + 1;
     }
     log_tick("attacking", chosen->n, chosen->n, NULL);
@@ -192,7 +336,7 @@ static enum err judge_all(const struct chosen *chosen, struct atk_report *r,
 
 static int membership(const struct cmd_common *c)
 {
-    struct atk_case attacked = {.seed = (uint64_t)c->seed};
+    struct atk_case attacked = {.seed = (uint64_t)c->seed}, canaries = {0};
     struct atk_judged *judged = mem_array(64, sizeof(*judged));
     struct atk_report r = {.c = &attacked, .judged = judged, .bound = v.bound};
     const double start = cmd_ui_now();
@@ -202,21 +346,27 @@ static int membership(const struct cmd_common *c)
                                 : choose(&chosen);
 
     if (e == ERR_OK)
-        e = case_of_files(&attacked, &r);
+        e = any(v.target) ? case_of_files(&attacked, &r)
+                          : case_of_model(c, &attacked, &canaries, &r);
     if (e == ERR_OK)
-        e = judge_all(&chosen, &r, judged, false);
+        e = judge_all(&chosen, &r, judged, &canaries);
     if (e == ERR_OK)
         e = write_files(&r);
     for (size_t i = 0; i < r.n && e == ERR_OK && !c->json; i++)
         say(&judged[i]);
     if (e == ERR_OK && c->json)
-        say_json(&r, "files", cmd_ui_now() - start);
+        say_json(&r,
+                 any(v.target)    ? "files"
+                 : v.name != NULL ? v.name
+                                  : "",
+                 cmd_ui_now() - start);
     if (e == ERR_OK && strcmp(atk_report_verdict(&r), "leaks") == 0)
         status = CMD_NO;
     for (size_t i = 0; i < r.n; i++)
         atk_judged_free(&judged[i]);
     free(judged);
     atk_case_free(&attacked);
+    atk_case_free(&canaries);
     return e == ERR_OK ? status : cmd_ui_exit(e);
 }
 

@@ -566,6 +566,35 @@ static enum err repair(struct rec_model **out, struct sto_view *v,
     return e;
 }
 
+enum err unl_train_like(struct rec_model **out, const struct sto_model *info,
+                        const char *dir, const struct rec_data *d,
+                        uint64_t seed)
+{
+    const struct rec_model_ops *base;
+    struct rec_train_result result;
+    struct rec_model *like = NULL, *made = NULL;
+    struct unl_plan plan;
+    void *texts = NULL;
+
+    ERR_TRY(rec_model_find(info->model, &base));
+    ERR_TRY(rec_model_new(&like, base));
+    like->seed = seed;
+    enum err e = rec_model_options_parse(like, info->options);
+
+    if (e == ERR_OK)
+        e = parse_plan(info, &plan, &texts);
+    if (e == ERR_OK)
+        e = unl_plan_open(&plan, dir);
+    if (e == ERR_OK)
+        e = unl_train(&made, like, &plan, d, NULL, &result);
+    if (made != like)
+        rec_model_free(like);
+    json_decref(texts);
+    if (e == ERR_OK)
+        *out = made;
+    return e;
+}
+
 enum err unl_repair(struct rec_model **out, struct sto_view *v,
                     const struct sto_model *info, const struct rec_data *d,
                     struct unl_repair *what)

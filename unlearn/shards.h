@@ -29,6 +29,13 @@ enum err unl_train(struct rec_model **out, struct rec_model *like,
                    const struct unl_plan *plan, const struct rec_data *d,
                    const uint8_t *assign, struct rec_train_result *result);
 
+/* Train by the recipe of a stored model (model, options, plan), on other rows
+ * and with another seed; dir: the store's, for its secret.  *out is new. */
+ERR_CHECK
+enum err unl_train_like(struct rec_model **out, const struct sto_model *info,
+                        const char *dir, const struct rec_data *d,
+                        uint64_t seed);
+
 /* Save under info->name, with all that a repair needs; m->ops, shards or not.
  * base, options: of the model that was asked for. */
 ERR_CHECK
