@@ -28,19 +28,23 @@
 #define BATCH ((size_t)64)
 #define PART ((size_t)50) /* numbers of the specific, and of the invariant */
 #define HIDDEN ((size_t)100)
-#define ENCODER_EPOCHS 100 /* alone */
-#define SHADOW_EPOCHS (getenv("SHE") ? strtoul(getenv("SHE"), NULL, 10) : 20)
-#define ROUNDS (getenv("RND") ? strtoul(getenv("RND"), NULL, 10) : 5)
+#define ENCODER_EPOCHS 60 /* alone */
+#define SHADOW_EPOCHS 5   /* with the shadow's labels */
+#define ROUNDS 10         /* of weighing, then learning from both */
 #define ROUND_EPOCHS 10
 #define KL_VMF 1e-4
 #define KL_GAUSS 1e-3
 #define SPECIFIC 0.3 /* weights of the second and third network */
 #define INVARIANT 0.1
-#define POPULARITY (getenv("POP") ? strtod(getenv("POP"), NULL) : 10.0)
+/* Weights of the standardised coordinates: those of a factor model mean another
+ * thing for another recommender, popularity means the same everywhere. */
+#define POPULARITY 3.0
+#define VECTORS 0.003
+#define SHADOW_WEIGHT 0.1f /* in the rounds */
 /* --- vectors -------------------------------------------------------------- */
 
-/* [p->n][dim + 1]: the difference, and that of the mean log-popularity of list
- * and history, each column standardised inside the set. */
+/* [p->n][dim + 1]: the difference, and the mean log-popularity of the list;
+ * each column is standardised inside the set, then weighed. */
 static enum err vectors_of(struct mem_scratch *m, const struct atk_people *p,
                            const struct atk_items *t, float **out)
 {
@@ -63,7 +67,8 @@ static enum err vectors_of(struct mem_scratch *m, const struct atk_people *p,
         }
         atk_standardise(column, p->n);
         for (size_t u = 0; u < p->n; u++)
-            x[u * dim + d] = (float)(column[u] * (d < t->dim ? 1 : POPULARITY));
+            x[u * dim + d] =
+                (float)(column[u] * (d < t->dim ? VECTORS : POPULARITY));
     }
     *out = x;
     return ERR_OK;
@@ -204,7 +209,7 @@ static struct nn_tensor *side_loss(struct nn_tape *t, struct side *s,
 
 static enum err build(struct net *n)
 {
-    const struct nn_optim_opt adam = {.kind = NN_ADAM, .lr = 1e-3};
+    const struct nn_optim_opt adam = {.kind = NN_ADAM, .lr = 1e-3, .clip = 5};
 
     ERR_TRY(nn_params_new(&n->p, NN_F32, n->seed));
     ERR_TRY(nn_tape_new(&n->learn, n->p));
@@ -345,16 +350,46 @@ static double surprise(double log_odds)
     return log1p(exp(-fabs(log_odds)));
 }
 
+/* Halfway between the two means of the scores: where shadow and target differ,
+ * 0 is not where the target's two kinds part. */
+static double split_of(const double *x, size_t n)
+{
+    double lo = x[0], hi = x[0];
+
+    for (size_t u = 0; u < n; u++) {
+        lo = fmin(lo, x[u]);
+        hi = fmax(hi, x[u]);
+    }
+    for (int i = 0; i < 100; i++) {
+        const double mid = (lo + hi) / 2;
+        double sum[2] = {0, 0};
+        size_t k[2] = {0, 0};
+
+        for (size_t u = 0; u < n; u++) {
+            sum[x[u] > mid] += x[u];
+            k[x[u] > mid]++;
+        }
+        if (k[0] == 0 || k[1] == 0)
+            break;
+        lo = sum[0] / (double)k[0];
+        hi = sum[1] / (double)k[1];
+        if (fabs((lo + hi) / 2 - mid) < 1e-9)
+            break;
+    }
+    return (lo + hi) / 2;
+}
+
 /* The truth score that minimises (c0 / p - c1)^2 is c0 / c1: how much nearer
  * the model has come since only the shadow had taught it.  Its logistic, around
  * the mean, is the weight. */
 static void weigh(struct people *p, const double *before, const double *now)
 {
+    const double split[2] = {split_of(before, p->n), split_of(now, p->n)};
     double mean = 0, sum = 0;
 
     for (size_t u = 0; u < p->n; u++) {
-        const double truth =
-            fmin(10, (surprise(before[u]) + 1e-3) / (surprise(now[u]) + 1e-3));
+        const double truth = fmin(10, (surprise(before[u] - split[0]) + 1e-3) /
+                                          (surprise(now[u] - split[1]) + 1e-3));
 
         p->weight[u] = (float)truth;
         mean += truth / (double)p->n;
@@ -365,7 +400,7 @@ static void weigh(struct people *p, const double *before, const double *now)
     }
     for (size_t u = 0; u < p->n; u++) {
         p->weight[u] *= (float)((double)p->n / sum);
-        p->label[u] = now[u] > 0;
+        p->label[u] = now[u] > split[1];
     }
 }
 
@@ -397,7 +432,7 @@ static enum err learn(struct net *n, struct people *shadow,
         ERR_TRY(apply(n, target->x, target->n, now));
         weigh(target, before, now);
         for (size_t u = 0; u < shadow->n; u++)
-            shadow->weight[u] = getenv("SHW") ? strtof(getenv("SHW"), NULL) : 1;
+            shadow->weight[u] = SHADOW_WEIGHT;
         ERR_TRY(epochs(n, shadow, target, epoch, ROUND_EPOCHS));
         epoch += ROUND_EPOCHS;
     }
@@ -437,7 +472,8 @@ static enum err run(const struct atk_case *c, struct atk_scores *out)
     nn_params_free(n.p);
     mem_drop(&m);
     out->has_shadow = out->has_threshold = true;
-    out->threshold = 0;
+    /* between the target's own two kinds, wherever the shadow's part */
+    out->threshold = e == ERR_OK ? split_of(out->target, c->target.n) : 0;
     return e;
 }
 

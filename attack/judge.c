@@ -94,50 +94,16 @@ static enum err learn_threshold(const struct atk_case *c, struct atk_judged *j,
 
 /* --- risk ----------------------------------------------------------------- */
 
-/* Chance of membership by logistic regression of the shadow's scores, which are
- * standardised by the shadow's mean and deviation. */
 static enum err find_risk(const struct atk_case *c, struct atk_judged *j)
 {
-    double mean = 0, square = 0, a = 0, b = 0;
-    const size_t n = c->shadow.n;
-    const double *x = j->scores.shadow;
+    const struct atk_logistic fit = atk_logistic_fit(
+        j->scores.shadow, c->shadow.member, c->shadow.n, c->shadow.n_members);
 
-    for (size_t u = 0; u < n; u++)
-        mean += x[u] / (double)n;
-    for (size_t u = 0; u < n; u++)
-        square += (x[u] - mean) * (x[u] - mean) / (double)n;
-    const double deviation = square > 0 ? sqrt(square) : 1;
-
-    for (int i = 0; i < 30; i++) { /* Newton, with a ridge of .01 */
-        double g[2] = {-0.01 * a, 0}, h[3] = {0.01, 0, 1e-9};
-
-        for (size_t u = 0; u < n; u++) {
-            const double z = (x[u] - mean) / deviation;
-            const double q = 1 / (1 + exp(-(a * z + b)));
-            /* each class has half of the weight: the prior is one half */
-            const double w =
-                0.5 / (double)(c->shadow.member[u] ? c->shadow.n_members
-                                                   : n - c->shadow.n_members);
-
-            g[0] += w * (c->shadow.member[u] - q) * z;
-            g[1] += w * (c->shadow.member[u] - q);
-            h[0] += w * q * (1 - q) * z * z;
-            h[1] += w * q * (1 - q) * z;
-            h[2] += w * q * (1 - q);
-        }
-        const double det = h[0] * h[2] - h[1] * h[1];
-
-        if (!(det > 1e-12))
-            break;
-        a += (h[2] * g[0] - h[1] * g[1]) / det;
-        b += (h[0] * g[1] - h[1] * g[0]) / det;
-    }
     j->risk = mem_array(c->target.n, sizeof(*j->risk));
     if (j->risk == NULL)
         return no_memory();
     for (size_t u = 0; u < c->target.n; u++)
-        j->risk[u] =
-            1 / (1 + exp(-(a * (j->scores.target[u] - mean) / deviation + b)));
+        j->risk[u] = atk_logistic_at(&fit, j->scores.target[u]);
     return ERR_OK;
 }
 

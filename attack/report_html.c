@@ -75,6 +75,8 @@ static void put_head(FILE *out)
         "fill:none}.chance{stroke:var(--soft);stroke-dasharray:3 "
         "3;fill:none}.bin{fill:var(--in);fill-opacity:.55}.bout{fill:var(--out)"
         ";fill-opacity:.55}\n"
+        "@media(max-width:40rem){dl{grid-template-columns:1fr}dd{margin-bottom:"
+        ".4rem}}\n"
         "p.note,li{color:var(--soft);font-size:.9rem}\n"
         "</style></head><body>\n",
         out);
@@ -359,8 +361,8 @@ static void put_reading(FILE *out)
         "<li><b>Area</b> (under the ROC curve): how often the attack scores a "
         "member above a non-member; .5 is guessing, 1 is certainty. It does "
         "not say how sure the attack can be of one single person.</li>\n"
-        "<li><b>95 % interval</b>: other people drawn from the same population "
-        "would give an area in here 95 times in a hundred. It does not cover "
+        "<li><b>95 % interval</b>: with other people drawn from the same "
+        "population, such an interval covers the true area 95 times in a hundred. It does not cover "
         "another training run.</li>\n"
         "<li><b>Accuracy</b>: right answers at a threshold that was fixed "
         "before the target was seen, members and non-members counting half "

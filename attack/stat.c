@@ -356,6 +356,55 @@ struct atk_interval atk_rate(uint64_t k, uint64_t n, double tail)
     };
 }
 
+/* --- one number's logistic regression --------------------------------------
+ */
+
+double atk_logistic_at(const struct atk_logistic *f, double x)
+{
+    return 1 / (1 + exp(-(f->slope * (x - f->mean) / f->deviation + f->shift)));
+}
+
+/* One step of Newton's method; false when there is none to make. */
+static bool logistic_step(struct atk_logistic *f, const double *x,
+                          const uint8_t *member, size_t n, size_t n_members)
+{
+    double g[2] = {-0.01 * f->slope, 0}, h[3] = {0.01, 0, 1e-9};
+
+    for (size_t u = 0; u < n; u++) {
+        const double z = (x[u] - f->mean) / f->deviation;
+        const double q = atk_logistic_at(f, x[u]);
+        const double w = 0.5 / (double)(member[u] ? n_members : n - n_members);
+
+        g[0] += w * (member[u] - q) * z;
+        g[1] += w * (member[u] - q);
+        h[0] += w * q * (1 - q) * z * z;
+        h[1] += w * q * (1 - q) * z;
+        h[2] += w * q * (1 - q);
+    }
+    const double det = h[0] * h[2] - h[1] * h[1];
+
+    if (!(det > 1e-12))
+        return false;
+    f->slope += (h[2] * g[0] - h[1] * g[1]) / det;
+    f->shift += (h[0] * g[1] - h[1] * g[0]) / det;
+    return true;
+}
+
+struct atk_logistic atk_logistic_fit(const double *x, const uint8_t *member,
+                                     size_t n, size_t n_members)
+{
+    struct atk_logistic f = {mean_of(x, n), 1, 0, 0};
+    const double variance = error_of(x, n) * (double)n;
+
+    if (variance > 0)
+        f.deviation = sqrt(variance);
+    for (int i = 0; i < 30; i++) {
+        if (!logistic_step(&f, x, member, n, n_members))
+            break;
+    }
+    return f;
+}
+
 /* --- the normal distribution ---------------------------------------------- */
 
 double atk_normal(double x)

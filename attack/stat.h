@@ -65,6 +65,18 @@ enum err atk_area_difference(const struct atk_sample *a,
  * out `tail` on each side. */
 struct atk_interval atk_rate(uint64_t k, uint64_t n, double tail);
 
+/*
+ * Chance of membership, given a score, where one in two is a member: logistic
+ * regression of one standardised number, members and others weighing half each,
+ * with a ridge of .01.
+ */
+struct atk_logistic {
+    double mean, deviation, slope, shift;
+};
+struct atk_logistic atk_logistic_fit(const double *x, const uint8_t *member,
+                                     size_t n, size_t n_members);
+double atk_logistic_at(const struct atk_logistic *f, double x);
+
 /* Cumulative distribution of the standard normal, and its inverse (0 < p <
  * 1). */
 double atk_normal(double x);

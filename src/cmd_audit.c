@@ -7,6 +7,7 @@
 #include "attack/vectors.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "src/audit.h"
 #include "src/ui.h"
 #include "unlearn/shards.h"
 
@@ -14,7 +15,8 @@ static struct values {
     const char *attack, *report, *scores, *vectors, *name, *setting;
     const char *target[4], *shadow[4];
     double bound;
-    int64_t refs, length;
+    int64_t refs, length, people, certificate;
+    const char *histories;
 } v;
 
 #define AT(field) offsetof(struct values, field)
@@ -27,8 +29,14 @@ static const struct opt rows[] = {
      "which attacks (`recd list attacks`), or all"},
     {"name", 0, OPT_TEXT, AT(name), NULL, 0, 0, "NAME",
      "the model whose way of training is audited (else the only one)"},
-    {"references", 0, OPT_INT, AT(refs), "16", 2, 256, "N",
-     "models to train on random halves of the people, for comparison"},
+    {"references", 0, OPT_INT, AT(refs), "16", 2, 64, "N",
+     "models to train on other people, for comparison"},
+    {"people", 0, OPT_INT, AT(people), "200", 10, 1e6, "N",
+     "forgotten: people to rehearse with"},
+    {"certificate", 0, OPT_INT, AT(certificate), "0", 0, 1e15, "N",
+     "forgotten: of which request (with --histories; else a rehearsal)"},
+    {"histories", 0, OPT_TEXT, AT(histories), NULL, 0, 0, "FILE",
+     "forgotten: the rows of those people, from their own copy"},
     {"list-length", 0, OPT_INT, AT(length), "100", 1, 10000, "K",
      "items of a list"},
     {"setting", 0, OPT_CHOICE, AT(setting), "honest", 0, 0, "honest|published",
@@ -372,16 +380,22 @@ static int membership(const struct cmd_common *c)
 
 static int run(const struct cmd_common *c, int n_words, char **word)
 {
-    if (n_words != 1 || strcmp(word[0], "membership") != 0)
-        return cmd_ui_exit(
-            err_set(ERR_ARG, "say what to audit: `recd audit membership ...`"));
-    return membership(c);
+    const struct cmd_audit_forgotten forgotten = {
+        v.name, v.histories, v.certificate, v.people, v.refs};
+
+    if (n_words == 1 && strcmp(word[0], "membership") == 0)
+        return membership(c);
+    if (n_words == 1 && strcmp(word[0], "forgotten") == 0)
+        return cmd_audit_forgotten(c, &forgotten);
+    return cmd_ui_exit(err_set(ERR_ARG,
+                               "say what to audit: `recd audit membership` or "
+                               "`recd audit forgotten`"));
 }
 
 extern const struct cmd cmd_audit;
 const struct cmd cmd_audit = {
     .name = "audit",
-    .words = "membership [options]",
+    .words = "membership|forgotten [options]",
     .help = "attack a model as an adversary would",
     .opts = rows,
     .values = &v,

@@ -2,6 +2,7 @@
 #include "unlearn/plan.h"
 
 #include "base/rng.h"
+#include "rec/model.h"
 #include "unlearn/cert.h"
 #include "unlearn/partition.h"
 
@@ -10,6 +11,12 @@ const struct opt unl_plan_rows[] = {
     UNL_PLAN_OPTS(P),
     {.name = NULL},
 };
+
+enum err unl_plan_parse(struct unl_plan *plan, const char *json, void **texts)
+{
+    opt_defaults(unl_plan_rows, plan);
+    return rec_options_parse(unl_plan_rows, plan, json, texts);
+}
 
 enum err unl_plan_open(struct unl_plan *plan, const char *dir)
 {

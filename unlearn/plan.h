@@ -144,6 +144,10 @@ struct unl_plan {
 /* "validate", ..., "shards", "partition", ... into a struct unl_plan. */
 extern const struct opt unl_plan_rows[];
 
+/* A plan as it was recorded (JSON); *texts as for rec_options_parse(). */
+ERR_CHECK
+enum err unl_plan_parse(struct unl_plan *plan, const char *json, void **texts);
+
 /*
  * Fetch what the plan needs from the store at dir: the secret, if it is asked
  * for (made when the store has none).  Requests of somebody who sees the

@@ -389,13 +389,6 @@ enum err unl_save(struct rec_model *m, const struct unl_plan *plan,
     return sto_model_put(st, info, m->array, m->n_arrays);
 }
 
-static enum err parse_plan(const struct sto_model *info, struct unl_plan *plan,
-                           void **texts)
-{
-    opt_defaults(unl_plan_rows, plan);
-    return rec_options_parse(unl_plan_rows, plan, info->training, texts);
-}
-
 static enum err open_sharded(struct rec_model **out, struct sto_view *v,
                              const struct sto_model *info)
 {
@@ -405,7 +398,7 @@ static enum err open_sharded(struct rec_model **out, struct sto_view *v,
     void *texts = NULL;
 
     ERR_TRY(rec_model_find(info->model, &base));
-    enum err e = parse_plan(info, &plan, &texts);
+    enum err e = unl_plan_parse(&plan, info->training, &texts);
 
     if (e == ERR_OK)
         e = unl_parts_new(&m, base, info->options, &plan);
@@ -549,7 +542,7 @@ static enum err repair(struct rec_model **out, struct sto_view *v,
     struct rec_model *old = NULL;
 
     ERR_TRY(rec_model_options_parse(like, info->options));
-    ERR_TRY(parse_plan(info, &what->plan, &what->texts));
+    ERR_TRY(unl_plan_parse(&what->plan, info->training, &what->texts));
     ERR_TRY(unl_plan_open(&what->plan, sto_view_dir(v)));
     what->exact = what->plan.shards == 1 ||
                   unl_partition_find(what->plan.partition)->exact;
@@ -563,35 +556,6 @@ static enum err repair(struct rec_model **out, struct sto_view *v,
     const enum err e = repair_parts(out, old, like, d, what);
 
     rec_model_free(old);
-    return e;
-}
-
-enum err unl_train_like(struct rec_model **out, const struct sto_model *info,
-                        const char *dir, const struct rec_data *d,
-                        uint64_t seed)
-{
-    const struct rec_model_ops *base;
-    struct rec_train_result result;
-    struct rec_model *like = NULL, *made = NULL;
-    struct unl_plan plan;
-    void *texts = NULL;
-
-    ERR_TRY(rec_model_find(info->model, &base));
-    ERR_TRY(rec_model_new(&like, base));
-    like->seed = seed;
-    enum err e = rec_model_options_parse(like, info->options);
-
-    if (e == ERR_OK)
-        e = parse_plan(info, &plan, &texts);
-    if (e == ERR_OK)
-        e = unl_plan_open(&plan, dir);
-    if (e == ERR_OK)
-        e = unl_train(&made, like, &plan, d, NULL, &result);
-    if (made != like)
-        rec_model_free(like);
-    json_decref(texts);
-    if (e == ERR_OK)
-        *out = made;
     return e;
 }
 

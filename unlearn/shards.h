@@ -36,6 +36,11 @@ enum err unl_train_like(struct rec_model **out, const struct sto_model *info,
                         const char *dir, const struct rec_data *d,
                         uint64_t seed);
 
+/* The same on the rows of the store at dir itself, with the recorded seed,
+ * saved there under the recorded name. */
+ERR_CHECK
+enum err unl_train_into(const char *dir, const struct sto_model *info);
+
 /* Save under info->name, with all that a repair needs; m->ops, shards or not.
  * base, options: of the model that was asked for. */
 ERR_CHECK

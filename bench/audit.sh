@@ -1,0 +1,82 @@
+#!/bin/sh
+# bench/audit.sh RECD DATA [published|honest] - the tables of docs/audit.md.
+#
+# DATA is a folder with dlmia/ (lists published with DL-MIA) and
+# ml-1m-lightgcnpp/, gowalla/ (see data/README.md).  SEEDS: of the published
+# pairs.  MODELS, SETS: of the honest setting.
+set -e
+recd=$1 data=$2 part=${3:-all}
+[ -x "$recd" ] && [ -d "$data" ] || { sed -n 2,6p "$0"; exit 2; }
+case $recd in /*) ;; *) recd=$PWD/$recd ;; esac
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+# The numbers of a run, by name.
+pick() { python3 -c '
+import json, sys
+j = json.load(sys.stdin)
+for a in j["attacks"]:
+    if not a["ran"]:
+        continue
+    print(a["attack"], "%.4f" % a["auc"], "%.4f" % a["auc_ci"][0],
+          "%.4f" % a["auc_ci"][1],
+          "%.4f" % a["accuracy"] if "accuracy" in a else "-",
+          a["tpr_at_fpr"]["0.01"] if a["tpr_at_fpr"]["0.01"] is not None else "-",
+          "%.3f" % a["epsilon"]["rates"] if "epsilon" in a else "-",
+          a["controls"]["trusted"])'; }
+
+sr=$data/dlmia/sr
+side() { # MODEL LETTER: the four files
+    echo "$sr/$1/ml-1m_$2member_train $sr/$1/ml-1m_$2nonmem_train" \
+        "$sr/$1/ml-1m_$2member_recommendations.gz $sr/$1/ml-1m_$2nonmem_recommendation.gz"
+}
+
+pair() { # SHADOW TARGET SEED ATTACKS
+    set -- "$3" "$4" $(side "$2" T) $(side "$1" S)
+    "$recd" -q audit membership --json --seed "$1" --attack "$2" \
+        --target-members "$3" --target-nonmembers "$4" --member-lists "$5" \
+        --nonmember-lists "$6" --shadow-members "$7" --shadow-nonmembers "$8" \
+        --shadow-member-lists "$9" --shadow-nonmember-lists "${10}" \
+        --item-vectors "$tmp/vectors" | pick
+}
+
+published() {
+    paste -d' ' "$sr/base/ml-1m_itemDict" "$sr/base/ml-1m_itemMatrix.txt" |
+        awk '{ printf "%s", $1; for (i = 3; i <= NF; i++) printf " %s", $i; print "" }' >"$tmp/vectors"
+    echo "Balanced accuracy (area), lists of the DL-MIA repository; mean of seeds ${SEEDS:=1 2 3 4 5}"
+    echo
+    echo "| shadow -> target | dl-mia | lowest | published | st-mia | lists | popularity |"
+    echo "|---|---|---|---|---|---|---|"
+    for s in gru4rec caser bert4rec; do for t in gru4rec caser bert4rec; do
+        for seed in $SEEDS; do pair $s $t $seed dl-mia,st-mia,lists,popularity; done |
+        awk -v s=$s -v t=$t 'BEGIN {
+            split("1.000 .992 .593 .999 .993 .583 .994 .964 .907", p)
+            n["gru4rec"] = 0; n["caser"] = 1; n["bert4rec"] = 2; low = 2 }
+            { acc[$1] += $5; auc[$1] += $2; k[$1]++ }
+            $1 == "dl-mia" && $5 < low { low = $5 }
+            function cell(a) { return sprintf("%.4f (%.4f)", acc[a] / k[a], auc[a] / k[a]) }
+            END { printf "| %s -> %s | %s | %.4f | %s | %s | %s | %s |\n", s, t, cell("dl-mia"), low,
+                p[3 * n[s] + n[t] + 1], cell("st-mia"), cell("lists"), cell("popularity") }'
+    done; done
+}
+
+honest() {
+    for set in ${SETS:-ml-1m-lightgcnpp gowalla}; do
+        "$recd" -q --store "$tmp/$set" import "$data/$set/train.txt"
+        echo
+        echo "$set, honest setting, ${REFERENCES:-16} references; area (95 % interval), accuracy, TPR at 1 % FPR, epsilon at least"
+        echo
+        echo "| model | population | lira | rmia | lists | st-mia | dl-mia |"
+        echo "|---|---|---|---|---|---|---|"
+        for m in ${MODELS:-pop itemknn ease ials bpr}; do
+            "$recd" -q --store "$tmp/$set" train --model $m
+            "$recd" -q --store "$tmp/$set" audit membership --json --name $m \
+                --references ${REFERENCES:-16} --attack population,lira,rmia,lists,st-mia,dl-mia | pick |
+            awk -v m=$m '{ c[$1] = sprintf("%s (%s to %s), %s, %.3f, %s%s", $2, $3, $4, $5, $6, $7, $8 == "True" ? "" : " (controls not good)") }
+                END { printf "| %s | %s | %s | %s | %s | %s | %s |\n", m, c["population"], c["lira"], c["rmia"], c["lists"], c["st-mia"], c["dl-mia"] }'
+        done
+    done
+}
+
+[ "$part" = honest ] || published
+[ "$part" = published ] || honest

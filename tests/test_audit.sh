@@ -1,0 +1,91 @@
+#!/bin/sh
+# tests/test_audit.sh - `recd audit` from end to end: a model, files of another
+# system, a forgotten person; and what it says of mistakes.
+recd=$PWD/recd bad=0
+dir=$(mktemp -d /tmp/recd-audit-XXXXXX) || exit 1
+trap 'rm -rf "$dir"' EXIT
+TMPDIR=$dir/tmp
+export TMPDIR
+mkdir "$TMPDIR"
+
+fail() { echo "FAIL: $*"; bad=1; }
+
+# expect STATUS COMMAND...
+expect() {
+    want=$1
+    shift
+    "$@" >"$dir/out" 2>"$dir/err"
+    got=$?
+    [ $got = "$want" ] || { fail "$* gave $got, not $want"; cat "$dir/err" "$dir/out"; }
+}
+
+say() { grep -q -e "$1" "$dir/out" "$dir/err" || { fail "\"$1\" was not said"; cat "$dir/out" "$dir/err"; }; }
+r() { "$recd" -q --store "$dir/store" "$@"; }
+
+# --- a model -------------------------------------------------------------------
+"$recd" -q synth --users 600 --items 200 --interactions 12000 --seed 3 --output "$dir/rows.csv"
+expect 2 r audit
+say "what to audit"
+expect 1 r audit membership
+say "there is no store"
+expect 0 r import "$dir/rows.csv"
+expect 0 r train --model ials --dim 48
+expect 2 r audit membership --attack lyra
+say 'did you mean "lira"'
+expect 0 r audit membership --references 4 --attack population,lira,rmia,popularity,overlap,lists,sf-mia,st-mia \
+    --report "$dir/one.html" --scores "$dir/one.csv"
+say "lira .*area"
+expect 0 r audit membership --references 4 --attack population,lira,rmia,popularity,overlap,lists,sf-mia,st-mia \
+    --report "$dir/two.html" --scores "$dir/two.csv" --threads 1
+cmp "$dir/one.html" "$dir/two.html" || fail "another number of threads, another report"
+cmp "$dir/one.csv" "$dir/two.csv" || fail "another number of threads, other scores"
+grep -q "<svg" "$dir/one.html" || fail "the report has no drawing"
+grep -q -e "http" -e "<script" -e "<link" -e "src=" "$dir/one.html" && fail "the report needs more than itself"
+[ "$(head -n 1 "$dir/one.csv")" = "person,member,population,lira,rmia,popularity,overlap,lists,sf-mia,st-mia" ] ||
+    fail "columns: $(head -n 1 "$dir/one.csv")"
+expect 3 r audit membership --references 4 --attack lira --max-auc 0.501 --json
+for field in '"attack": "lira"' '"auc":' '"auc_ci":' '"accuracy":' '"tpr_at_fpr":' '"verdict": "leaks"' '"seconds":'; do say "$field"; done
+expect 0 r audit membership --references 4 --attack popularity --max-auc 0.9
+ls "$TMPDIR"/recd* 2>/dev/null && fail "a folder is left"
+
+# --- files of another system ------------------------------------------------------
+sed 1d "$dir/rows.csv" | awk -F, -v d="$dir" '
+    { side = $1; gsub(/[^0-9]/, "", side); m = side % 2 ? "in" : "out"
+      print $1 "," $2 > (d "/" m ".hist")
+      if (side % 2) print $1 "," $2 > (d "/in.list")        # repeats the history
+      else if (n[$1]++ < 5) print $1 ",item-popular-" n[$1] > (d "/out.list") }'
+expect 0 "$recd" -q audit membership --target-members "$dir/in.hist" --target-nonmembers "$dir/out.hist" \
+    --member-lists "$dir/in.list" --nonmember-lists "$dir/out.list" --attack overlap,lira
+say "overlap .*area 1.0000"
+say "lira .*did not run: it needs scores of the model"
+expect 2 "$recd" -q audit membership --target-members "$dir/in.hist" --target-nonmembers "$dir/out.hist" \
+    --member-lists "$dir/in.list"
+say "nonmember-lists"
+expect 2 "$recd" -q audit membership --target-members "$dir/in.hist" --target-nonmembers "$dir/in.hist" \
+    --member-lists "$dir/in.list" --nonmember-lists "$dir/in.list"
+say "is among the members and among"
+printf 'item-1 0.5 0.25\nitem-2 0.5\n' >"$dir/vectors"
+expect 1 "$recd" -q audit membership --target-members "$dir/in.hist" --target-nonmembers "$dir/out.hist" \
+    --member-lists "$dir/in.list" --nonmember-lists "$dir/out.list" --item-vectors "$dir/vectors"
+say "vectors:2: another number of columns"
+
+# --- forgotten people ----------------------------------------------------------------
+expect 0 r audit forgotten --people 60 --references 3
+say "equal, bit by bit"
+say "verdict: forgotten"
+[ -z "$(ls -A "$TMPDIR")" ] || fail "the rehearsal left something"
+expect 2 r audit forgotten --certificate 1
+say "goes with --histories"
+ids=$(sed 1d "$dir/rows.csv" | cut -d, -f1 | sort -u | head -n 30)
+for id in $ids; do grep "^$id," "$dir/rows.csv" | cut -d, -f1,2; done >"$dir/mine.csv"
+for id in $ids; do echo "user $id"; done >"$dir/asked"
+expect 2 r audit forgotten --people 10000
+say "needs a store of"
+expect 0 r forget --from "$dir/asked"
+expect 0 r audit forgotten --certificate 1 --histories "$dir/mine.csv" --references 3 --json
+say '"verdict": "forgotten"'
+say '"same_bits": true'
+echo "somebody-else,item-1" >>"$dir/mine.csv"
+expect 2 r audit forgotten --certificate 1 --histories "$dir/mine.csv" --references 3
+say "is not among the people of certificate 1"
+exit $bad
