@@ -67,6 +67,7 @@ static const struct watched {
     {"ials-stop", "ials", few, 3, "hash", "mean", 0.3},
     {"ease-hash", "ease", NULL, 3, "hash", "mean", 0},
     {"graph-hash", "lightgcn", few, 2, "hash", "attention", 0},
+    {"lego", "legonet", NULL, 1, "hash", "mean", 0},
 };
 #define N_WATCHED (sizeof(watched) / sizeof(watched[0]))
 

@@ -1,0 +1,161 @@
+"""The curve of legonet: quality against the time of a forget request.
+
+usage: legonet.py RECD DATA [SVG]
+
+DATA: a folder with train.txt and test.txt (RecEraser's MovieLens-1M split; or
+Gowalla with POINTS=320:8:150).  Each point is adapters:active:reg.  A request
+takes everything: records, model, disk, certificate; `model` is the model's part,
+`first list` is a `recd recommend` afterwards, which makes the inverses that it
+needs.  The last rows, if PEERS is set to models and shards such as
+"ease:1 wmf:1 wmf:10", are trained and forgotten the same way (wmf:10 with
+RecEraser's partition and attention).
+
+Environment: POINTS, PEERS, SEEDS (3), REQUESTS (20 persons and 20
+interactions a seed), THREADS (2).
+"""
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+POINTS = "64:1:40 64:2:60 64:4:100 64:8:150 64:16:300 128:8:100 128:16:150 256:16:100"
+
+
+def setting(name, fallback):
+    return os.environ.get(name, fallback)
+
+
+def run(recd, store, seed, *words):
+    out = subprocess.run(
+        [recd, "-q", "--json", "--store", store, "--seed", str(seed),
+         "--threads", setting("THREADS", "2"), *words],
+        capture_output=True, text=True)
+    if out.returncode != 0:
+        sys.exit("failed: %s: %s" % (" ".join(words), out.stderr))
+    return json.loads(out.stdout)
+
+
+def requests(data, seed, n):
+    rows = {}
+    with open(os.path.join(data, "train.txt")) as lines:
+        for line in lines:
+            words = line.split()
+            if len(words) > 1:
+                rows[words[0]] = words[1:]
+    draw = random.Random(seed)
+    people = draw.sample(sorted(rows), 2 * n)
+    return [("user", u) for u in people[:n]] + [
+        ("interaction", u, draw.choice(rows[u])) for u in people[n:]]
+
+
+def measure(recd, base, data, seed, words):
+    store = tempfile.mkdtemp(prefix="recd-legonet-")
+    shutil.rmtree(store)
+    shutil.copytree(base, store)
+    trained = run(recd, store, seed, "train", *words)
+    metrics = run(recd, store, seed, "evaluate", "--k", "20")["metrics"]
+    whole, model, first = [], [], []
+    for request in requests(data, seed, int(setting("REQUESTS", "20"))):
+        done = run(recd, store, seed, "forget", *request)
+        whole.append(done["seconds"])
+        model.append(sum(m["seconds"] for m in done["models"]))
+    for user in requests(data, seed + 100, 5):
+        start = time.monotonic()
+        subprocess.run([recd, "-q", "--store", store, "recommend", "--user",
+                        user[1]], capture_output=True)
+        first.append(time.monotonic() - start)
+    size = sum(os.path.getsize(os.path.join(store, "models", f))
+               for f in os.listdir(os.path.join(store, "models")))
+    shutil.rmtree(store)
+    return (metrics["recall@20"], metrics["ndcg@20"], trained["seconds"],
+            whole, model, first, size)
+
+
+def p99(x):
+    return sorted(x)[min(len(x) - 1, int(0.99 * len(x)))]
+
+
+def row(name, runs):
+    whole = [s for r in runs for s in r[3]]
+    model = [s for r in runs for s in r[4]]
+    out = (statistics.mean(r[0] for r in runs),
+           statistics.mean(r[1] for r in runs), statistics.mean(model))
+    print("| %s | %.4f | %.4f | %.2f | %.0f | %.0f | %.0f | %.0f | %.0f | %.1f |"
+          % (name, out[0], out[1], statistics.mean(r[2] for r in runs),
+             1e3 * out[2], 1e3 * p99(model), 1e3 * statistics.mean(whole),
+             1e3 * p99(whole),
+             1e3 * statistics.median(s for r in runs for s in r[5]),
+             runs[0][6] / 1e6), flush=True)
+    return (name,) + out
+
+
+def draw(points, path):
+    """Milliseconds of the model's repair (logarithmic) against recall@20."""
+    import math
+    lo = math.floor(math.log10(min(p[3] for p in points) * 1e3))
+    hi = math.ceil(math.log10(max(p[3] for p in points) * 1e3))
+    least = min(p[1] for p in points) - 0.005
+    most = max(p[1] for p in points) + 0.005
+
+    def x(p):
+        return 60 + 520 * (math.log10(p[3] * 1e3) - lo) / max(1, hi - lo)
+
+    def y(p):
+        return 300 - 270 * (p[1] - least) / (most - least)
+
+    with open(path, "w") as out:
+        out.write('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 350"'
+                  ' font-family="sans-serif" font-size="11">\n')
+        out.write('<path d="M60 20 V300 H600" fill="none" stroke="#555"/>\n')
+        for e in range(lo, hi + 1):
+            at = 60 + 520 * (e - lo) / max(1, hi - lo)
+            out.write('<text x="%.0f" y="316" text-anchor="middle">%g ms</text>'
+                      '\n' % (at, 10.0 ** e))
+        out.write('<text x="330" y="338" text-anchor="middle">repair of the '
+                  'model, one request</text>\n<text x="16" y="160" '
+                  'transform="rotate(-90 16 160)" text-anchor="middle">'
+                  'recall@20</text>\n')
+        for p in points:
+            out.write('<circle cx="%.1f" cy="%.1f" r="4" fill="%s"/>\n<text '
+                      'x="%.1f" y="%.1f">%s %.4f</text>\n'
+                      % (x(p), y(p), "#c2410c" if p[0][0].isdigit() else
+                         "#0f6fb5", x(p) + 7, y(p) + 4, p[0], p[1]))
+        out.write("</svg>\n")
+
+
+def main():
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    recd, data = os.path.abspath(sys.argv[1]), sys.argv[2]
+    seeds = range(1, 1 + int(setting("SEEDS", "3")))
+    base = tempfile.mkdtemp(prefix="recd-legonet-base-")
+    run(recd, base, 1, "import", os.path.join(data, "train.txt"))
+    run(recd, base, 1, "import", "--as", "test", os.path.join(data, "test.txt"))
+    print("| adapters:active:reg | recall@20 | ndcg@20 | training s | model ms |"
+          " p99 | request ms | p99 | first list ms | weights MB |\n"
+          "|---|---|---|---|---|---|---|---|---|---|")
+    points = []
+    for point in setting("POINTS", POINTS).split():
+        n, a, reg = point.split(":")
+        words = ["--model", "legonet", "--adapters", n, "--active", a, "--reg",
+                 reg]
+        points.append(row(point, [measure(recd, base, data, s, words)
+                                  for s in seeds]))
+    for peer in setting("PEERS", "").split():
+        model, shards = peer.split(":")
+        words = ["--model", model, "--shards", shards]
+        if int(shards) > 1:
+            words += ["--partition", "interaction", "--aggregate", "attention"]
+        points.append(row(peer, [measure(recd, base, data, s, words)
+                                 for s in seeds]))
+    shutil.rmtree(base)
+    if len(sys.argv) > 3:
+        draw(points, sys.argv[3])
+
+
+main()
