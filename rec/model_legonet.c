@@ -31,7 +31,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cpu.h"
 #include "base/la.h"
 #include "base/mem.h"
 #include "base/par.h"
@@ -65,7 +64,7 @@ struct adapter {
     bool ready;     /* what follows is there */
     float *inverse; /* [n][n] W */
     float *gap;     /* [n_items] g */
-    uint32_t *ptr;  /* [n_items + 1] */
+    size_t *ptr;    /* [n_items + 1] */
     uint32_t *who;  /* [ptr[n_items]] members who met an item */
 };
 
@@ -92,7 +91,8 @@ static void drop_adapter(struct adapter *a)
     free(a->who);
     a->ready = false;
     a->inverse = a->gap = NULL;
-    a->ptr = a->who = NULL;
+    a->ptr = NULL;
+    a->who = NULL;
 }
 
 static void lego_free(void *arg)
@@ -355,9 +355,6 @@ static enum err index_members(struct adapter *a, const struct rec_model *m)
 
     for (size_t k = 0; k < a->n; k++)
         total += ptr[a->user[k] + 1] - ptr[a->user[k]];
-    if (total >= UINT32_MAX)
-        return err_set(ERR_ARG, "an adapter has four billion rows: take more "
-                                "--adapters");
     a->ptr = mem_array(m->n_items + 2, sizeof(*a->ptr));
     a->who = mem_array((size_t)total, sizeof(*a->who));
     if (a->ptr == NULL || a->who == NULL)
@@ -379,10 +376,10 @@ static enum err index_members(struct adapter *a, const struct rec_model *m)
 static void count_shared(const struct adapter *a, size_t n_items, float reg)
 {
     for (size_t i = 0; i < n_items; i++) {
-        for (uint32_t x = a->ptr[i]; x < a->ptr[i + 1]; x++) {
+        for (size_t x = a->ptr[i]; x < a->ptr[i + 1]; x++) {
             float *row = a->inverse + a->who[x] * a->n;
 
-            for (uint32_t y = a->ptr[i]; y <= x; y++)
+            for (size_t y = a->ptr[i]; y <= x; y++)
                 row[a->who[y]] += 1;
         }
     }
@@ -395,11 +392,11 @@ static void find_gaps(const struct adapter *a, size_t n_items)
     for (size_t i = 0; i < n_items; i++) {
         double sum = 0;
 
-        for (uint32_t x = a->ptr[i]; x < a->ptr[i + 1]; x++) {
+        for (size_t x = a->ptr[i]; x < a->ptr[i + 1]; x++) {
             const float *row = a->inverse + a->who[x] * a->n;
             float part = 0;
 
-            for (uint32_t y = a->ptr[i]; y < x; y++)
+            for (size_t y = a->ptr[i]; y < x; y++)
                 part += row[a->who[y]];
             sum += 2 * (double)part + (double)row[a->who[x]];
         }
@@ -472,42 +469,26 @@ static enum err build_all(const struct rec_model *m, struct lego *l,
 }
 
 /* --- scores ------------------------------------------------------------------
- */
+ *
+ * Adapter by adapter, up to COLUMNS people at once, who are the columns of two
+ * products: W with the counts of shared items, then X^T with that.  Neither
+ * product's bits depend on who else is asked for. */
+
+#define COLUMNS ((size_t)64)
 
 struct scoring {
     const struct rec_model *m;
     const struct lego *l;
     const struct rec_query *q;
-    uint32_t *active; /* [q->n][active] */
-    size_t room;      /* most members of an adapter, rounded up */
-    float *shared;    /* [threads][room] */
-    float *weight;    /* [threads][room] */
-    float *one;       /* [threads][n_items] */
-    float *out;       /* [q->n][n_items] */
+    const struct adapter *a; /* at hand */
+    uint32_t *active;        /* [q->n][active] */
+    uint32_t *who;           /* [COLUMNS] queries of the adapter at hand */
+    size_t n;                /* how many */
+    float *shared, *weight;  /* [most members][COLUMNS] */
+    float *y;                /* [n_items][COLUMNS] */
+    float *one;              /* [threads][n_items] */
+    float *out;              /* [q->n][n_items] */
 };
-
-static void adapter_scores(const struct scoring *s, const struct adapter *a,
-                           const uint32_t *own, size_t n, float *shared,
-                           float *weight, float *one)
-{
-    const size_t n_items = s->m->n_items;
-
-    memset(shared, 0, a->n * sizeof(*shared));
-    for (size_t r = 0; r < n; r++) {
-        for (uint32_t x = a->ptr[own[r]]; x < a->ptr[own[r] + 1]; x++)
-            shared[a->who[x]] += 1;
-    }
-    cpu_ops()->gemv_f32(weight, a->inverse, a->n, shared, a->n, a->n);
-    for (size_t i = 0; i < n_items; i++) {
-        float sum = 0;
-
-        for (uint32_t x = a->ptr[i]; x < a->ptr[i + 1]; x++)
-            sum += weight[a->who[x]];
-        one[i] = sum / a->gap[i];
-    }
-    for (size_t r = 0; r < n; r++) /* h_i = 1: 1 - (1 - y) / g */
-        one[own[r]] += 1 - 1 / a->gap[own[r]];
-}
 
 static float deviation(const float *x, size_t n)
 {
@@ -521,27 +502,78 @@ static float deviation(const float *x, size_t n)
     return (float)sqrt(square / (double)n);
 }
 
-static void score_task(void *arg, size_t task, size_t thread)
+/* Column `task`: scores, their deviation, their share of the mean. */
+static void add_task(void *arg, size_t task, size_t thread)
 {
     const struct scoring *s = arg;
-    const size_t n_items = s->m->n_items, first = s->q->ptr[task];
-    float *one = s->one + thread * n_items, *out = s->out + task * n_items;
+    const struct rec_query *q = s->q;
+    const size_t n_items = s->m->n_items, u = s->who[task];
+    float *one = s->one + thread * n_items, *out = s->out + u * n_items;
 
-    memset(out, 0, n_items * sizeof(*out));
-    for (size_t k = 0; k < s->l->active; k++) {
-        const struct adapter *a =
-            &s->l->adapter[s->active[task * s->l->active + k]];
+    for (size_t i = 0; i < n_items; i++)
+        one[i] = s->y[i * s->n + task] / s->a->gap[i];
+    for (size_t r = q->ptr[u]; r < q->ptr[u + 1]; r++) /* 1 - (1 - y) / g */
+        one[q->item[r]] += 1 - 1 / s->a->gap[q->item[r]];
+    const float d = deviation(one, n_items);
 
-        if (a->n == 0)
-            continue;
-        adapter_scores(s, a, s->q->item + first, s->q->ptr[task + 1] - first,
-                       s->shared + thread * s->room,
-                       s->weight + thread * s->room, one);
-        const float d = deviation(one, n_items);
+    for (size_t i = 0; i < n_items && d > 0; i++)
+        out[i] += one[i] / d / (float)s->l->active;
+}
 
-        for (size_t i = 0; i < n_items && d > 0; i++)
-            out[i] += one[i] / d / (float)s->l->active;
+static enum err ask_adapter(struct scoring *s)
+{
+    const struct adapter *a = s->a;
+    const struct rec_query *q = s->q;
+
+    memset(s->shared, 0, a->n * s->n * sizeof(*s->shared));
+    for (size_t c = 0; c < s->n; c++) {
+        for (size_t r = q->ptr[s->who[c]]; r < q->ptr[s->who[c] + 1]; r++) {
+            const uint32_t i = q->item[r];
+
+            for (size_t x = a->ptr[i]; x < a->ptr[i + 1]; x++)
+                s->shared[a->who[x] * s->n + c] += 1;
+        }
     }
+    ERR_TRY(la_gemm(&(struct krn_gemm){.m = a->n,
+                                       .n = s->n,
+                                       .k = a->n,
+                                       .a = a->inverse,
+                                       .lda = a->n,
+                                       .b = s->shared,
+                                       .ldb = s->n,
+                                       .c = s->weight,
+                                       .ldc = s->n}));
+    la_spmm(&(struct krn_spmm){.last = s->m->n_items,
+                               .d = s->n,
+                               .ptr = a->ptr,
+                               .idx = a->who,
+                               .x = s->weight,
+                               .ldx = s->n,
+                               .y = s->y,
+                               .ldy = s->n});
+    par_for(s->n, add_task, s);
+    return ERR_OK;
+}
+
+static enum err ask_all(struct scoring *s)
+{
+    const struct lego *l = s->l;
+
+    for (size_t a = 0; a < l->n; a++) {
+        s->a = &l->adapter[a];
+        s->n = 0;
+        for (size_t i = 0; i < s->q->n * l->active && s->a->n > 0; i++) {
+            if (s->active[i] == a)
+                s->who[s->n++] = (uint32_t)(i / l->active);
+            if (s->n == COLUMNS) {
+                ERR_TRY(ask_adapter(s));
+                s->n = 0;
+            }
+        }
+        if (s->n > 0)
+            ERR_TRY(ask_adapter(s));
+    }
+    return ERR_OK;
 }
 
 static enum err score(const struct rec_model *m, const struct rec_query *q,
@@ -549,14 +581,16 @@ static enum err score(const struct rec_model *m, const struct rec_query *q,
 {
     struct lego *l = m->parts;
     struct mem_scratch room = {0};
-    struct scoring s = {.m = m, .l = l, .q = q, .room = 1, .out = scores};
+    struct scoring s = {.m = m, .l = l, .q = q, .out = scores};
+    size_t most = 1;
 
     for (size_t a = 0; a < l->n; a++)
-        s.room = l->adapter[a].n > s.room ? l->adapter[a].n : s.room;
-    s.room = (s.room + 15) / 16 * 16;
+        most = l->adapter[a].n > most ? l->adapter[a].n : most;
     s.active = mem_take(&room, q->n, l->active, sizeof(*s.active));
-    s.shared = mem_take(&room, par_threads(), s.room, sizeof(*s.shared));
-    s.weight = mem_take(&room, par_threads(), s.room, sizeof(*s.weight));
+    s.who = mem_take(&room, COLUMNS, 1, sizeof(*s.who));
+    s.shared = mem_take(&room, most, COLUMNS, sizeof(*s.shared));
+    s.weight = mem_take(&room, most, COLUMNS, sizeof(*s.weight));
+    s.y = mem_take(&room, m->n_items, COLUMNS, sizeof(*s.y));
     s.one = mem_take(&room, par_threads(), m->n_items, sizeof(*s.one));
     enum err e = room.failed ? no_memory() : ERR_OK;
 
@@ -565,8 +599,10 @@ static enum err score(const struct rec_model *m, const struct rec_query *q,
                  s.active + u * l->active);
     if (e == ERR_OK)
         e = build_all(m, l, s.active, q->n * l->active);
-    if (e == ERR_OK)
-        par_for(q->n, score_task, &s);
+    if (e == ERR_OK) {
+        memset(scores, 0, q->n * m->n_items * sizeof(*scores));
+        e = ask_all(&s);
+    }
     mem_drop(&room);
     return e;
 }
