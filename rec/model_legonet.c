@@ -9,15 +9,9 @@
  * moves nobody else, and an adapter that somebody did not activate never saw
  * them.
  *
- * Adapter: EASE (Steck, WWW 2019) on its members alone, in its dual form.  With
- * X [members][items] binary, P = (X^T X + reg I)^-1 and W = (X X^T + reg I)^-1,
- *
- *     reg P = I - X^T W X,     score_i = y_i / g_i,
- *     y = X^T W X h,           g_i = 1 - x_i^T W x_i       (h_i = 0)
- *
- * so that a few hundred members cost an inverse of that size, whatever the
- * number of items.  The counts in X X^T are integers, exactly.  Scores of a
- * person's adapters are divided by their deviation over the items and averaged.
+ * Adapter: EASE on its members alone, in its dual form (rec/adapter.h).  Scores
+ * of a person's adapters are divided by their deviation over the items and
+ * averaged.
  *
  * What is kept is who met what and which adapters that activates; inverses are
  * made when somebody asks, once, and live in memory.
@@ -35,6 +29,7 @@
 #include "base/mem.h"
 #include "base/par.h"
 #include "base/rng.h"
+#include "rec/adapter.h"
 #include "rec/model.h"
 
 #define SIGNS 64
@@ -58,22 +53,12 @@ static const struct opt rows[] = {
 /* --- adapters --------------------------------------------------------------
  */
 
-struct adapter {
-    size_t n;       /* members */
-    uint32_t *user; /* [n] ascending */
-    bool ready;     /* what follows is there */
-    float *inverse; /* [n][n] W */
-    float *gap;     /* [n_items] g */
-    size_t *ptr;    /* [n_items + 1] */
-    uint32_t *who;  /* [ptr[n_items]] members who met an item */
-};
-
 struct lego {
     size_t n, active; /* adapters */
     float reg;
     uint64_t *sign; /* [n_items] */
     float *key;     /* [n][SIGNS] */
-    struct adapter *adapter;
+    struct rec_adapter *adapter;
     uint32_t *members; /* all lists of members, one behind the other */
     pthread_mutex_t lock;
 };
@@ -83,18 +68,6 @@ static enum err no_memory(void)
     return err_set(ERR_NOMEM, "no memory for adapters");
 }
 
-static void drop_adapter(struct adapter *a)
-{
-    free(a->inverse);
-    free(a->gap);
-    free(a->ptr);
-    free(a->who);
-    a->ready = false;
-    a->inverse = a->gap = NULL;
-    a->ptr = NULL;
-    a->who = NULL;
-}
-
 static void lego_free(void *arg)
 {
     struct lego *l = arg;
@@ -102,7 +75,7 @@ static void lego_free(void *arg)
     if (l == NULL)
         return;
     for (size_t a = 0; l->adapter != NULL && a < l->n; a++)
-        drop_adapter(&l->adapter[a]);
+        rec_adapter_drop(&l->adapter[a]);
     (void)pthread_mutex_destroy(&l->lock);
     free(l->adapter);
     free(l->members);
@@ -332,7 +305,7 @@ static enum err ready(struct rec_model *m)
         l->adapter[a].n = 0;
     }
     for (size_t i = 0; i < n; i++) {
-        struct adapter *a = &l->adapter[active[i]];
+        struct rec_adapter *a = &l->adapter[active[i]];
 
         if (ptr[i / l->active] < ptr[i / l->active + 1])
             a->user[a->n++] = (uint32_t)(i / l->active);
@@ -347,78 +320,6 @@ static enum err ready(struct rec_model *m)
 /* --- building an adapter ----------------------------------------------------
  */
 
-static enum err index_members(struct adapter *a, const struct rec_model *m)
-{
-    const uint64_t *ptr = rec_model_array(m, "ptr");
-    const uint32_t *item = rec_model_array(m, "item");
-    uint64_t total = 0;
-
-    for (size_t k = 0; k < a->n; k++)
-        total += ptr[a->user[k] + 1] - ptr[a->user[k]];
-    a->ptr = mem_array(m->n_items + 2, sizeof(*a->ptr));
-    a->who = mem_array((size_t)total, sizeof(*a->who));
-    if (a->ptr == NULL || a->who == NULL)
-        return no_memory();
-    for (size_t k = 0; k < a->n; k++) {
-        for (uint64_t r = ptr[a->user[k]]; r < ptr[a->user[k] + 1]; r++)
-            a->ptr[item[r] + 2]++;
-    }
-    for (size_t i = 0; i < m->n_items; i++)
-        a->ptr[i + 2] += a->ptr[i + 1];
-    for (size_t k = 0; k < a->n; k++) {
-        for (uint64_t r = ptr[a->user[k]]; r < ptr[a->user[k] + 1]; r++)
-            a->who[a->ptr[item[r] + 1]++] = (uint32_t)k;
-    }
-    return ERR_OK;
-}
-
-/* X X^T, lower triangle: how many items two members share. */
-static void count_shared(const struct adapter *a, size_t n_items, float reg)
-{
-    for (size_t i = 0; i < n_items; i++) {
-        for (size_t x = a->ptr[i]; x < a->ptr[i + 1]; x++) {
-            float *row = a->inverse + a->who[x] * a->n;
-
-            for (size_t y = a->ptr[i]; y <= x; y++)
-                row[a->who[y]] += 1;
-        }
-    }
-    for (size_t k = 0; k < a->n; k++)
-        a->inverse[k * a->n + k] += reg;
-}
-
-static void find_gaps(const struct adapter *a, size_t n_items)
-{
-    for (size_t i = 0; i < n_items; i++) {
-        double sum = 0;
-
-        for (size_t x = a->ptr[i]; x < a->ptr[i + 1]; x++) {
-            const float *row = a->inverse + a->who[x] * a->n;
-            float part = 0;
-
-            for (size_t y = a->ptr[i]; y < x; y++)
-                part += row[a->who[y]];
-            sum += 2 * (double)part + (double)row[a->who[x]];
-        }
-        a->gap[i] = (float)fmax(1 - sum, 1e-6);
-    }
-}
-
-static enum err build(struct adapter *a, const struct rec_model *m, float reg)
-{
-    ERR_TRY(index_members(a, m));
-    a->inverse = mem_array(a->n * a->n, sizeof(*a->inverse));
-    a->gap = mem_array(m->n_items, sizeof(*a->gap));
-    if (a->inverse == NULL || a->gap == NULL)
-        return no_memory();
-    count_shared(a, m->n_items, reg);
-    if (a->n > 0)
-        ERR_TRY(la_spd_inverse(a->inverse, a->n));
-    find_gaps(a, m->n_items);
-    a->ready = true;
-    return ERR_OK;
-}
-
 struct building {
     const struct rec_model *m;
     struct lego *l;
@@ -429,12 +330,14 @@ struct building {
 static void build_task(void *arg, size_t task, size_t thread)
 {
     const struct building *b = arg;
-    struct adapter *a = &b->l->adapter[b->todo[task]];
+    struct rec_adapter *a = &b->l->adapter[b->todo[task]];
 
     (void)thread;
-    b->result[task] = build(a, b->m, b->l->reg);
+    b->result[task] = rec_adapter_build(a, rec_model_array(b->m, "ptr"),
+                                        rec_model_array(b->m, "item"),
+                                        b->m->n_items, b->l->reg);
     if (b->result[task] != ERR_OK)
-        drop_adapter(a);
+        rec_adapter_drop(a);
 }
 
 /* Whatever the queries' adapters lack. */
@@ -480,14 +383,14 @@ struct scoring {
     const struct rec_model *m;
     const struct lego *l;
     const struct rec_query *q;
-    const struct adapter *a; /* at hand */
-    uint32_t *active;        /* [q->n][active] */
-    uint32_t *who;           /* [COLUMNS] queries of the adapter at hand */
-    size_t n;                /* how many */
-    float *shared, *weight;  /* [most members][COLUMNS] */
-    float *y;                /* [n_items][COLUMNS] */
-    float *one;              /* [threads][n_items] */
-    float *out;              /* [q->n][n_items] */
+    const struct rec_adapter *a; /* at hand */
+    uint32_t *active;            /* [q->n][active] */
+    uint32_t *who;               /* [COLUMNS] queries of the adapter at hand */
+    size_t n;                    /* how many */
+    float *shared, *weight;      /* [most members][COLUMNS] */
+    float *y;                    /* [n_items][COLUMNS] */
+    float *one;                  /* [threads][n_items] */
+    float *out;                  /* [q->n][n_items] */
 };
 
 static float deviation(const float *x, size_t n)
@@ -522,7 +425,7 @@ static void add_task(void *arg, size_t task, size_t thread)
 
 static enum err ask_adapter(struct scoring *s)
 {
-    const struct adapter *a = s->a;
+    const struct rec_adapter *a = s->a;
     const struct rec_query *q = s->q;
 
     memset(s->shared, 0, a->n * s->n * sizeof(*s->shared));
