@@ -356,8 +356,17 @@ static int membership(const struct cmd_common *c)
     if (e == ERR_OK)
         e = any(v.target) ? case_of_files(&attacked, &r)
                           : case_of_model(c, &attacked, &canaries, &r);
-    if (e == ERR_OK)
+    if (e == ERR_OK) {
+        atk_report_fact(&r, "people",
+                        "%zu members and %zu others are attacked; the attacker "
+                        "knows %zu",
+                        attacked.target.n_members,
+                        attacked.target.n - attacked.target.n_members,
+                        attacked.shadow.n);
+        atk_report_fact(&r, "made by", "recd %s, seed %lld", PACKAGE_VERSION,
+                        (long long)c->seed);
         e = judge_all(&chosen, &r, judged, &canaries);
+    }
     if (e == ERR_OK)
         e = write_files(&r);
     for (size_t i = 0; i < r.n && e == ERR_OK && !c->json; i++)
