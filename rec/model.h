@@ -97,6 +97,14 @@ struct rec_model_ops {
      * rec_model_has()).  NULL: nothing beyond keys and popularity. */
     bool (*valid)(const struct rec_model *m);
 
+    /* Of a model whose parts learn apart from each other: which of them differ
+     * between two models of one recipe, for certificates.  Ascending numbers
+     * into part[], which has room for *of, the number of parts; returns how
+     * many.  part NULL: only *of.  NULL: the model is one piece. */
+    size_t (*touched)(const struct rec_model *before,
+                      const struct rec_model *after, uint32_t *part,
+                      size_t *of);
+
     /* Called when the arrays are there, after opening (and by fit itself,
      * where it needs to): makes m->parts.  NULL: nothing to do. */
     enum err (*ready)(struct rec_model *m);

@@ -371,6 +371,68 @@ static enum err build_all(const struct rec_model *m, struct lego *l,
                           : ERR_OK;
 }
 
+/* --- what a request touched -------------------------------------------------
+ */
+
+static bool same_rows(const struct rec_model *a, size_t u,
+                      const struct rec_model *b, size_t v)
+{
+    const uint64_t *p = rec_model_array(a, "ptr"),
+                   *q = rec_model_array(b, "ptr");
+    const uint32_t *x = rec_model_array(a, "item"),
+                   *y = rec_model_array(b, "item");
+
+    if (p[u + 1] - p[u] != q[v + 1] - q[v])
+        return false;
+    for (uint64_t r = 0; r < p[u + 1] - p[u]; r++) {
+        if (a->item_key[x[p[u] + r]] != b->item_key[y[q[v] + r]])
+            return false;
+    }
+    return true;
+}
+
+/* The adapters of everybody in a who is not, or not so, in b. */
+static void mark_changed(const struct rec_model *a, const struct rec_model *b,
+                         size_t active, uint8_t *mark)
+{
+    const uint32_t *of = rec_model_array(a, "active");
+
+    for (size_t u = 0; u < a->n_users; u++) {
+        const uint32_t v =
+            rec_key_find(b->user_key, b->n_users, a->user_key[u]);
+
+        if (v != REC_NOBODY && same_rows(a, u, b, v))
+            continue;
+        for (size_t k = 0; k < active; k++)
+            mark[of[u * active + k]] = 1;
+    }
+}
+
+static size_t touched(const struct rec_model *before,
+                      const struct rec_model *after, uint32_t *part, size_t *of)
+{
+    const struct lego *l = before->parts;
+    size_t n = 0;
+
+    *of = l->n;
+    if (part == NULL)
+        return 0;
+    uint8_t *mark = mem_array(l->n, 1);
+
+    for (size_t a = 0; mark == NULL && a < l->n; a++)
+        part[a] = (uint32_t)a; /* no memory to say less than all */
+    if (mark == NULL)
+        return l->n;
+    mark_changed(before, after, l->active, mark);
+    mark_changed(after, before, l->active, mark);
+    for (size_t a = 0; a < l->n; a++) {
+        if (mark[a])
+            part[n++] = (uint32_t)a;
+    }
+    free(mark);
+    return n;
+}
+
 /* --- scores ------------------------------------------------------------------
  *
  * Adapter by adapter, up to COLUMNS people at once, who are the columns of two
@@ -520,5 +582,6 @@ const struct rec_model_ops rec_model_legonet = {
     .fit = fit,
     .score = score,
     .valid = valid,
+    .touched = touched,
     .ready = ready,
 };

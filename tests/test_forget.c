@@ -357,6 +357,29 @@ static void shards_side_by_side_equal_one_after_the_other(void **state)
  * ---------------------------------------------------------
  */
 
+/* A certificate names the adapters that a request touched, and no others. */
+static void adapters_are_named(void **state)
+{
+    const struct unl_request gone = {UNL_USER, case_user(4), NULL, 0};
+    struct unl_plan p;
+    struct forget_case c;
+    json_t *report = NULL;
+
+    (void)state;
+    opt_defaults(unl_plan_rows, &p);
+    case_fill(&c, 8);
+    case_import(dir, &c);
+    case_train(dir, "lego", "legonet", NULL, &p, NULL);
+    assert_int_equal(unl_forget(dir, &gone, 1, false, false, &report), ERR_OK);
+    const json_t *model = json_array_get(json_object_get(report, "models"), 0);
+
+    /* eight of the 64 learn from each person */
+    assert_int_equal(json_array_size(json_object_get(model, "adapters")), 8);
+    assert_int_equal(json_integer_value(json_object_get(model, "of_adapters")),
+                     64);
+    json_decref(report);
+}
+
 static void an_unknown_person_is_refused_and_nothing_changes(void **state)
 {
     const struct unl_request r[] = {{UNL_USER, case_user(1), NULL, 1},
@@ -685,6 +708,7 @@ int main(void)
         CASE(random_requests_never_differ),
         CASE(learnt_partitions_keep_the_recorded_assignment),
         CASE(shards_side_by_side_equal_one_after_the_other),
+        CASE(adapters_are_named),
         CASE(an_unknown_person_is_refused_and_nothing_changes),
         CASE(a_dry_run_says_what_would_be_done_and_does_nothing),
         CASE(no_byte_of_the_forgotten_is_left_in_any_file),

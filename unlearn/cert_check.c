@@ -65,20 +65,14 @@ static const struct field removed_fields[] = {
 };
 
 static const struct field model_fields[] = {
-    {"aggregate", TEXT, false, NULL},
-    {"digest", HASH_OR, false, NULL},
-    {"digest_before", HASH, false, NULL},
-    {"exactness", EXACT, false, NULL},
-    {"model", TEXT, false, NULL},
-    {"name", TEXT, false, NULL},
-    {"of_shards", COUNT, false, NULL},
-    {"options", TEXT, false, NULL},
-    {"partition", TEXT, false, NULL},
-    {"pending", TRUTH, false, NULL},
-    {"retrained", COUNT, false, NULL},
-    {"seconds", SECONDS, false, NULL},
-    {"seed", WHOLE, false, NULL},
-    {"shards", COUNTS, false, NULL},
+    {"adapters", COUNTS, true, NULL},  {"aggregate", TEXT, false, NULL},
+    {"digest", HASH_OR, false, NULL},  {"digest_before", HASH, false, NULL},
+    {"exactness", EXACT, false, NULL}, {"model", TEXT, false, NULL},
+    {"name", TEXT, false, NULL},       {"of_adapters", COUNT, true, NULL},
+    {"of_shards", COUNT, false, NULL}, {"options", TEXT, false, NULL},
+    {"partition", TEXT, false, NULL},  {"pending", TRUTH, false, NULL},
+    {"retrained", COUNT, false, NULL}, {"seconds", SECONDS, false, NULL},
+    {"seed", WHOLE, false, NULL},      {"shards", COUNTS, false, NULL},
     {NULL, END, false, NULL},
 };
 

@@ -38,17 +38,30 @@ static enum err add_name(void *arg, const struct sto_model *m)
     return ERR_OK;
 }
 
+static void add_parts(json_t *out, const struct unl_repair *what)
+{
+    json_t *list = what->part != NULL ? json_array() : NULL;
+
+    for (size_t i = 0; list != NULL && i < what->n_parts; i++)
+        (void)json_array_append_new(list, json_integer(what->part[i]));
+    if (list == NULL || out == NULL)
+        return;
+    (void)json_object_set_new(out, "adapters", list);
+    (void)json_object_set_new(out, "of_adapters",
+                              json_integer((json_int_t)what->of_parts));
+}
+
 static json_t *model_json(const struct sto_model *info,
                           const struct unl_repair *what, const char *after,
                           double seconds, bool pending)
 {
     char before[2 * KEY_DIGEST_BYTES + 1];
-    json_t *shards = json_array();
+    json_t *shards = json_array(), *out;
 
     key_hex(info->digest, KEY_DIGEST_BYTES, before);
     for (size_t i = 0; i < what->n; i++)
         (void)json_array_append_new(shards, json_integer(what->shard[i]));
-    return json_pack(
+    out = json_pack(
         "{s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:o, s:I, s:s, s:s, s:s, s:f, "
         "s:b}",
         "name", info->name, "model", info->model, "options", info->options,
@@ -57,6 +70,25 @@ static json_t *model_json(const struct sto_model *info,
         shards, "retrained", (json_int_t)what->n, "exactness",
         what->exact ? "exact" : "exact-given-partition", "digest_before",
         before, "digest", after, "seconds", seconds, "pending", pending);
+    add_parts(out, what);
+    return out;
+}
+
+/* Which adapters a request touched, where the model has such. */
+static enum err find_parts(struct sto_view *v, const struct sto_model *info,
+                           const struct rec_model *made,
+                           struct unl_repair *what)
+{
+    struct rec_model *old;
+
+    ERR_TRY(rec_model_open(&old, v, info->name, NULL));
+    (void)made->ops->touched(old, made, NULL, &what->of_parts);
+    what->part = mem_array(what->of_parts, sizeof(*what->part));
+    if (what->part != NULL)
+        what->n_parts =
+            made->ops->touched(old, made, what->part, &what->of_parts);
+    rec_model_free(old);
+    return what->part != NULL ? ERR_OK : no_memory();
 }
 
 /* Train again what must be, and save it; `entry` says what was done. */
@@ -74,6 +106,11 @@ static enum err repair_one(struct sto *st, struct sto_view **v,
     if (e != ERR_OK)
         return e == ERR_NOTFOUND ? ERR_OK : e; /* removed meanwhile */
     e = unl_repair(&made, *v, &info, d, &what);
+    if (e == ERR_OK && made != NULL && made->ops->touched != NULL) {
+        e = find_parts(*v, &info, made, &what);
+        if (e != ERR_OK)
+            unl_repair_free(&what);
+    }
     if (e == ERR_OK && what.changed) {
         struct sto_model fresh = {.removals = removals + 1,
                                   .trained_at = (int64_t)time(NULL),

@@ -575,10 +575,12 @@ enum err unl_repair(struct rec_model **out, struct sto_view *v,
 
     if (made != like)
         rec_model_free(like);
-    if (e != ERR_OK)
+    if (e != ERR_OK) {
+        rec_model_free(made);
         unl_repair_free(what);
-    else if (out != NULL)
+    } else if (out != NULL) {
         *out = made;
+    }
     return e;
 }
 
@@ -586,4 +588,6 @@ void unl_repair_free(struct unl_repair *what)
 {
     json_decref(what->texts);
     what->texts = NULL;
+    free(what->part);
+    what->part = NULL;
 }

@@ -60,8 +60,11 @@ struct unl_repair {
     void *texts;
     uint8_t shard[UNL_SHARDS_MAX + 1]; /* those that were trained again */
     size_t n;                          /* how many */
-    bool exact;                        /* the partition is exact */
-    bool changed;                      /* the rows are not those of before */
+    /* Filled by unlearn/mend.c: those of a model's own parts that changed. */
+    uint32_t *part;
+    size_t n_parts, of_parts;
+    bool exact;   /* the partition is exact */
+    bool changed; /* the rows are not those of before */
 };
 
 /*
