@@ -121,11 +121,17 @@ def draw(points, path):
                   'model and first list after it</text>\n<text x="16" y="160" '
                   'transform="rotate(-90 16 160)" text-anchor="middle">'
                   'recall@20</text>\n')
-        for p in points:
+        labels = []
+        for p in sorted(points, key=x):
+            at = [x(p) + 7, y(p) + 4]
+            while any(abs(at[1] - b) < 11 and at[0] - a < 105
+                      for a, b in labels):
+                at[1] += 12
+            labels.append(at)
             out.write('<circle cx="%.1f" cy="%.1f" r="4" fill="%s"/>\n<text '
                       'x="%.1f" y="%.1f">%s %.4f</text>\n'
                       % (x(p), y(p), "#c2410c" if p[0][0].isdigit() else
-                         "#0f6fb5", x(p) + 7, y(p) + 4, p[0], p[1]))
+                         "#0f6fb5", at[0], at[1], p[0], p[1]))
         out.write("</svg>\n")
 
 
@@ -159,4 +165,5 @@ def main():
         draw(points, sys.argv[3])
 
 
-main()
+if __name__ == "__main__":
+    main()
