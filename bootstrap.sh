@@ -117,9 +117,17 @@ demo() {
     user=$("$recd" recommend --all -k 1 --name ease --format csv 2>/dev/null |
            sed -n 2p | cut -d, -f1)
     show recommend --user "$user" -k 10 --name ease
+    headline "6. That person says: forget me"
+    show forget user "$user"
+    show certificate export 1 --output "$RECD_STORE.certificate.json"
+    show verify "$RECD_STORE.certificate.json"
+    headline "7. Is it true? Ask as an adversary would (a rehearsal with 100 others)"
+    show audit forgotten --name ease --people 100 --references 4
     headline "What you saw"
     say "A file became a store ($RECD_STORE), three models were trained on the same"
     say "rows, judged on rows that they had not seen, and asked for one person's list."
+    say "Then that person left records, models and disk, and an attack that tells people"
+    say "in the original model from strangers could not tell them any more."
     headline "Next"
     say "  export RECD_STORE=$RECD_STORE; PATH=$PWD/$BUILD:\$PATH"
     say "  recd list models                     what else can be trained"
