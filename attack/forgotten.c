@@ -10,6 +10,7 @@
 #include "base/mem.h"
 
 #define MARGIN 0.02 /* of areas that count as equal */
+#define LEAST 20    /* people, for an interval that means something */
 #define SEEN                                                                   \
     0.55 /* least area of the original, else there is nothing to say           \
           */
@@ -183,7 +184,7 @@ static enum atk_verdict verdict_of(const struct atk_forgotten *f)
 {
     if (f->same_bits)
         return ATK_FORGOTTEN;
-    if (f->area[ATK_ORIGINAL].lo < SEEN || f->gained.lo + MARGIN < 0)
+    if (f->area[ATK_ORIGINAL].lo < SEEN || f->n_forgotten < LEAST)
         return ATK_CANNOT_TELL;
     if (f->left.hi < -MARGIN)
         return ATK_OVER_FORGOTTEN;

@@ -7,8 +7,9 @@
  * references that saw neither them nor the controls.  A person's score is how
  * much better a model fits their history than the references do.
  *
- * The audit means something only where the original gives the forgotten away;
- * where it does not, it says that it cannot tell.
+ * Models that are equal bit by bit need no attack: that is enough.  Where they
+ * are not, the audit means something only where the original gives the
+ * forgotten away, and with twenty of them at least; else it cannot tell.
  */
 #ifndef ATK_FORGOTTEN_H
 #define ATK_FORGOTTEN_H
@@ -53,7 +54,7 @@ enum atk_verdict {
     ATK_FORGOTTEN,      /* as invisible as in the retrained model */
     ATK_STILL_THERE,    /* more visible than there */
     ATK_OVER_FORGOTTEN, /* less than people who were never there: a trace too */
-    ATK_CANNOT_TELL,    /* the attack does not see them in the original */
+    ATK_CANNOT_TELL,    /* not seen in the original either, or too few */
 };
 
 struct atk_forgotten {

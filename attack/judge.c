@@ -331,6 +331,30 @@ static enum err try_planted(const struct atk_attack *a,
     return e;
 }
 
+static void check_controls(struct atk_judged *j)
+{
+    if (j->shuffles_cover < COVER_LEAST)
+        (void)snprintf(j->doubt, sizeof(j->doubt),
+                       "not to be trusted: with shuffled labels only %u of %d "
+                       "intervals cover one half",
+                       j->shuffles_cover, ATK_SHUFFLES);
+    else if (j->shuffles_eps > EPS_MOST)
+        (void)snprintf(j->doubt, sizeof(j->doubt),
+                       "not to be trusted: with shuffled labels %u of %d "
+                       "bounds of epsilon are above 0",
+                       j->shuffles_eps, ATK_SHUFFLES);
+    else if (!j->has_positive)
+        (void)snprintf(j->doubt, sizeof(j->doubt),
+                       "a low area proves nothing: it could not be tried on "
+                       "planted members");
+    else if (j->positive.lo <= 0.9)
+        (void)snprintf(j->doubt, sizeof(j->doubt),
+                       "a low area proves nothing: of planted members, which "
+                       "it must find, it finds area %.2f",
+                       j->positive.value);
+    j->trusted = j->doubt[0] == '\0';
+}
+
 static enum err judge(const struct atk_case *c, const struct atk_case *planted,
                       bool coins, struct atk_judged *j)
 {
@@ -354,9 +378,8 @@ static enum err judge(const struct atk_case *c, const struct atk_case *planted,
         e = try_planted(j->attack, planted, j);
     free(room);
     j->ran = e == ERR_OK;
-    j->trusted = j->ran && j->shuffles_cover >= COVER_LEAST &&
-                 j->shuffles_eps <= EPS_MOST && j->has_positive &&
-                 j->positive.lo > 0.9;
+    if (j->ran)
+        check_controls(j);
     return e;
 }
 

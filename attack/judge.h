@@ -60,6 +60,7 @@ struct atk_judged {
     bool has_positive;
     struct atk_interval positive; /* area on a planted case */
     bool trusted;                 /* both controls came out as they must */
+    char doubt[160];              /* why not, else empty */
     double seconds;
 };
 

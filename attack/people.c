@@ -321,8 +321,10 @@ static enum err read_vectors(struct atk_items *t, struct sto_lines *in)
             return ERR_OK;
         const size_t id = strcspn(line, " \t,");
 
-        if (id == 0 && len == 0)
+        if (len == 0)
             continue;
+        if (id == 0)
+            return bad_vector(in, "the line begins with a blank");
         const size_t n = read_numbers(line + id, x, 4096, &bad);
 
         if (bad || n == 0)

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/csv.h"
+
 void atk_report_fact(struct atk_report *r, const char *name, const char *fmt,
                      ...)
 {
@@ -34,16 +36,25 @@ const struct atk_judged *atk_report_strongest(const struct atk_report *r)
 
 const char *atk_report_verdict(const struct atk_report *r)
 {
-    const struct atk_judged *best = atk_report_strongest(r);
-    bool trusted = best != NULL;
+    bool ran = false, trusted = true, leaks = false, below = true;
 
-    for (size_t i = 0; i < r->n; i++)
-        trusted = trusted && (!r->judged[i].ran || r->judged[i].trusted);
-    if (best != NULL && r->bound > 0 && best->area.lo > r->bound)
+    for (size_t i = 0; i < r->n; i++) {
+        const struct atk_judged *j = &r->judged[i];
+
+        if (!j->ran)
+            continue;
+        ran = true;
+        trusted = trusted && j->trusted;
+        leaks = leaks || j->area.lo > r->bound;
+        below = below && j->area.hi <= r->bound;
+    }
+    if (ran && r->bound > 0 && leaks)
         return "leaks";
-    if (!trusted)
+    if (!ran || !trusted)
         return "not judged";
-    return r->bound > 0 ? "passed" : "no bound";
+    if (r->bound <= 0)
+        return "no bound";
+    return below ? "passed" : "undecided";
 }
 
 /* --- JSON ----------------------------------------------------------------- */
@@ -107,8 +118,10 @@ static json_t *slices(const struct atk_judged *j)
 
 static void add_threshold(json_t *out, const struct atk_judged *j)
 {
+    (void)json_object_set_new(out, "accuracy",
+                              j->has_threshold ? json_real(j->accuracy)
+                                               : json_null());
     if (j->has_threshold) {
-        (void)json_object_set_new(out, "accuracy", json_real(j->accuracy));
         (void)json_object_set_new(out, "threshold", json_real(j->threshold));
         (void)json_object_set_new(out, "epsilon",
                                   json_pack("{s:f, s:f, s:f, s:f}", "rates",
@@ -177,21 +190,6 @@ json_t *atk_report_json(const struct atk_report *r)
 
 /* --- CSV ------------------------------------------------------------------ */
 
-static void put_cell(const char *text, FILE *out)
-{
-    if (strpbrk(text, ",\"\r\n") == NULL) {
-        fputs(text, out);
-        return;
-    }
-    putc('"', out);
-    for (; *text != '\0'; text++) {
-        if (*text == '"')
-            putc('"', out);
-        putc(*text, out);
-    }
-    putc('"', out);
-}
-
 void atk_report_csv(const struct atk_report *r, FILE *out)
 {
     const struct atk_people *p = &r->c->target;
@@ -203,7 +201,7 @@ void atk_report_csv(const struct atk_report *r, FILE *out)
     }
     putc('\n', out);
     for (size_t u = 0; u < p->n; u++) {
-        put_cell(p->id[u], out);
+        csv_cell(out, p->id[u]);
         fprintf(out, ",%d", p->member[u]);
         for (size_t i = 0; i < r->n; i++) {
             if (r->judged[i].ran)

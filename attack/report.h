@@ -29,7 +29,8 @@ struct atk_report {
     const struct atk_case *c;
     const struct atk_judged *judged; /* [n] */
     size_t n;
-    double bound; /* an area that is not to be passed, or 0 */
+    double bound;    /* an area that is not to be passed, or 0 */
+    char target[64]; /* name of the model, or "files" */
 };
 
 /* One more fact; too many are a mistake of the program. */
@@ -39,8 +40,9 @@ void atk_report_fact(struct atk_report *r, const char *name, const char *fmt,
 /* The attack of the largest area, or NULL when none ran. */
 const struct atk_judged *atk_report_strongest(const struct atk_report *r);
 
-/* "passed", "leaks" (the bound is passed), "no bound" or "not judged" (a
- * control is missing or came out wrong). */
+/* "passed", "leaks" (the bound is shown to be passed), "undecided" (the bound
+ * is within the interval), "no bound" or "not judged" (a control is missing or
+ * came out wrong). */
 const char *atk_report_verdict(const struct atk_report *r);
 
 /* NULL without memory. */

@@ -277,8 +277,13 @@ static void put_verdict(FILE *out, const struct atk_report *r)
         fprintf(out, "<b>Leaks.</b> The bound of %.3f is passed. ", r->bound);
     else if (strcmp(verdict, "passed") == 0)
         fprintf(out,
-                "<b>Passed.</b> No attack was shown to pass the bound of %.3f, "
-                "and the controls came out as they must. ",
+                "<b>Passed.</b> Every attack's interval lies below the bound "
+                "of %.3f, and the controls came out as they must. ",
+                r->bound);
+    else if (strcmp(verdict, "undecided") == 0)
+        fprintf(out,
+                "<b>Undecided.</b> An attack's interval includes the bound of "
+                "%.3f: more people would tell. ",
                 r->bound);
     else if (strcmp(verdict, "not judged") == 0)
         fputs("<b>Not judged.</b> A control is missing or came out wrong; the "

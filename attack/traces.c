@@ -63,27 +63,37 @@ enum err atk_traces_of(struct atk_traces *out, const struct rec_data *d,
 
 struct entry {
     uint64_t user, item;
+    int64_t time;
+    float value;
     uint32_t number; /* of the user in the file */
 };
 
+/* Of two rows of one item the later comes first, then the one of greater
+ * value: the row that an import would keep. */
 static int by_user_item(const void *a, const void *b)
 {
     const struct entry *x = a, *y = b;
 
     if (x->user != y->user)
         return x->user < y->user ? -1 : 1;
-    return (x->item > y->item) - (x->item < y->item);
+    if (x->item != y->item)
+        return x->item < y->item ? -1 : 1;
+    if (x->time != y->time)
+        return x->time > y->time ? -1 : 1;
+    return (x->value < y->value) - (x->value > y->value);
 }
 
 static enum err fill_from(struct atk_traces *out, char **id,
                           const struct sto_import *im, struct entry *e)
 {
+    size_t rows = 0;
+    bool valued = false;
+
     for (size_t r = 0; r < im->n; r++)
         e[r] = (struct entry){im->users.key[im->user[r]],
-                              im->items.key[im->item[r]], im->user[r]};
+                              im->items.key[im->item[r]], im->time[r],
+                              im->value[r], im->user[r]};
     qsort(e, im->n, sizeof(*e), by_user_item);
-    size_t rows = 0;
-
     for (size_t r = 0; r < im->n; r++) {
         const bool fresh = r == 0 || e[r].user != e[r - 1].user;
 
@@ -94,9 +104,16 @@ static enum err fill_from(struct atk_traces *out, char **id,
                 return no_memory();
             out->key[out->n++] = e[r].user;
         }
-        if (fresh || e[r].item != e[r - 1].item)
+        if (fresh || e[r].item != e[r - 1].item) {
+            out->value[rows] = e[r].value;
+            valued = valued || e[r].value < 1 || e[r].value > 1;
             out->item[rows++] = e[r].item;
+        }
         out->ptr[out->n] = rows;
+    }
+    if (!valued) {
+        free(out->value);
+        out->value = NULL;
     }
     return ERR_OK;
 }
@@ -119,8 +136,9 @@ enum err atk_traces_read(struct atk_traces *out, char ***id, const char *path)
         out->key = mem_array(im->users.n, sizeof(*out->key));
         out->ptr = mem_array(im->users.n + 1, sizeof(*out->ptr));
         out->item = mem_array(im->n, sizeof(*out->item));
+        out->value = mem_array(im->n, sizeof(*out->value));
         if (entries == NULL || *id == NULL || out->key == NULL ||
-            out->ptr == NULL || out->item == NULL)
+            out->ptr == NULL || out->item == NULL || out->value == NULL)
             e = no_memory();
     }
     if (e == ERR_OK)
@@ -156,47 +174,36 @@ static size_t unite(uint64_t *out, const uint64_t *a, size_t n,
     return k;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-    return (x > y) - (x < y);
-}
-
+/* Both sides' rows ascend by the keys of items, and nobody is on both. */
 static enum err join_rows(struct rec_data *out, const struct rec_data *d,
                           const struct atk_traces *t)
 {
     const size_t rows = d->n_rows + t->ptr[t->n];
+    const bool valued = d->value != NULL || t->value != NULL;
 
     out->user_ptr = mem_array(out->n_users + 1, sizeof(*out->user_ptr));
     out->item = mem_array(rows, sizeof(*out->item));
-    out->value = d->value != NULL ? mem_array(rows, sizeof(*d->value)) : NULL;
+    out->value = valued ? mem_array(rows, sizeof(*out->value)) : NULL;
     if (out->user_ptr == NULL || out->item == NULL ||
-        (d->value != NULL && out->value == NULL))
+        (valued && out->value == NULL))
         return no_memory();
     for (size_t u = 0; u < out->n_users; u++) {
         const uint32_t a =
             rec_key_find(d->user_key, d->n_users, out->user_key[u]);
-        const uint32_t b = rec_key_find(t->key, t->n, out->user_key[u]);
-        const size_t first = out->n_rows;
+        const bool there = a != REC_NOBODY;
+        const uint32_t b =
+            there ? 0 : rec_key_find(t->key, t->n, out->user_key[u]);
+        const float *value = there ? d->value : t->value;
+        const size_t end = there ? d->user_ptr[a + 1] : t->ptr[b + 1];
 
-        for (size_t r = a != REC_NOBODY ? d->user_ptr[a] : 0;
-             a != REC_NOBODY && r < d->user_ptr[a + 1]; r++) {
-            if (out->value != NULL)
-                out->value[out->n_rows] = d->value[r];
-            out->item[out->n_rows++] = rec_key_find(out->item_key, out->n_items,
-                                                    d->item_key[d->item[r]]);
-        }
-        for (size_t r = b != REC_NOBODY ? t->ptr[b] : 0;
-             b != REC_NOBODY && r < t->ptr[b + 1]; r++) {
-            if (out->value != NULL)
-                out->value[out->n_rows] = 1;
+        for (size_t r = there ? d->user_ptr[a] : t->ptr[b]; r < end; r++) {
+            const uint64_t key = there ? d->item_key[d->item[r]] : t->item[r];
+
+            if (valued)
+                out->value[out->n_rows] = value != NULL ? value[r] : 1;
             out->item[out->n_rows++] =
-                rec_key_find(out->item_key, out->n_items, t->item[r]);
+                rec_key_find(out->item_key, out->n_items, key);
         }
-        if (b != REC_NOBODY) /* equal values: order is free */
-            qsort(out->item + first, out->n_rows - first, sizeof(*out->item),
-                  by_number);
         out->user_ptr[u + 1] = out->n_rows;
     }
     return ERR_OK;

@@ -62,14 +62,14 @@ published() {
 
 honest() {
     for set in ${SETS:-ml-1m-lightgcnpp gowalla}; do
-        "$recd" -q --store "$tmp/$set" import "$data/$set/train.txt"
+        "$recd" -q --store "$tmp/$set" import "$data/$set/train.txt" >/dev/null
         echo
         echo "$set, honest setting, ${REFERENCES:-16} references; area (95 % interval), accuracy, TPR at 1 % FPR, epsilon at least"
         echo
         echo "| model | population | lira | rmia | lists | st-mia | dl-mia |"
         echo "|---|---|---|---|---|---|---|"
         for m in ${MODELS:-pop itemknn ease ials bpr}; do
-            "$recd" -q --store "$tmp/$set" train --model $m
+            "$recd" -q --store "$tmp/$set" train --model $m >/dev/null
             "$recd" -q --store "$tmp/$set" audit membership --json --name $m \
                 --references ${REFERENCES:-16} --attack population,lira,rmia,lists,st-mia,dl-mia | pick |
             awk -v m=$m '{ c[$1] = sprintf("%s (%s to %s), %s, %.3f, %s%s", $2, $3, $4, $5, $6, $7, $8 == "True" ? "" : " (controls not good)") }

@@ -44,7 +44,7 @@ static const struct opt rows[] = {
     {"adapters", 0, OPT_INT, AT(adapters), "64", 1, 65536, "N",
      "small models; people x active / N of them learn together"},
     {"active", 0, OPT_INT, AT(active), "8", 1, 64, "A",
-     "adapters that learn from, and answer, each person"},
+     "adapters that learn from, and answer, each person (at most --adapters)"},
     {"reg", 0, OPT_REAL, AT(reg), "150", 1e-3, 1e9, "L",
      "ridge penalty of an adapter"},
     {.name = NULL},

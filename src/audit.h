@@ -4,7 +4,25 @@
 
 #include <stdint.h>
 
+#include "base/key.h"
+#include "rec/data.h"
 #include "src/cmd.h"
+#include "store/store.h"
+
+/* What an audit reads of a store, which is closed again: the training that
+ * follows takes minutes, and must not make a forget beside it wait. */
+struct cmd_audited {
+    struct sto_model info; /* of the model that was asked for */
+    unsigned char digest[KEY_DIGEST_BYTES]; /* of it, as it is stored */
+    struct rec_data rows;                   /* for training */
+    char **name; /* [users], then [items]: ids; in the order of rows */
+    size_t n_names;
+};
+/* name: of the model, or NULL: the only one. */
+ERR_CHECK
+enum err cmd_audit_load(struct cmd_audited *out, const struct cmd_common *c,
+                        const char *name);
+void cmd_audit_free(struct cmd_audited *a);
 
 struct cmd_audit_forgotten {
     const char *name;      /* of the model, or NULL: the only one */

@@ -7,21 +7,19 @@
  * some people of the store are forgotten from a copy of it, by the same code
  * that `recd forget` runs.
  */
-#include "src/audit.h"
-
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "attack/forgotten.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "src/audit.h"
 #include "src/ui.h"
 #include "store/forget.h"
 #include "store/import.h"
+#include "store/wipe.h"
 #include "unlearn/cert.h"
 #include "unlearn/forget.h"
 #include "unlearn/shards.h"
@@ -33,8 +31,8 @@
 struct work {
     const struct cmd_common *c;
     const struct cmd_audit_forgotten *how;
-    const struct sto_model *info;
-    struct rec_data rows; /* what is left after the forget */
+    struct cmd_audited a;
+    const char *dir; /* of the store whose secret shares people out */
     struct atk_traces forgotten, controls;
     struct rec_model *model[ATK_KINDS], *never, *ref[REFS_MOST];
     size_t n_refs;
@@ -43,7 +41,7 @@ struct work {
 
 static void work_free(struct work *w)
 {
-    rec_data_free(&w->rows);
+    cmd_audit_free(&w->a);
     atk_traces_free(&w->forgotten);
     atk_traces_free(&w->controls);
     for (int k = 0; k < ATK_KINDS; k++)
@@ -62,11 +60,25 @@ static enum err train(const struct work *w, const struct rec_data *d,
                       uint64_t seed, struct rec_model **out)
 {
     log_quiet_thread(true);
-    const enum err e =
-        unl_train_like(out, w->info, cmd_ui_store_dir(w->c), d, seed);
+    const enum err e = unl_train_like(out, &w->a.info, w->dir, d, seed);
 
     log_quiet_thread(false);
     return e;
+}
+
+static enum err judge(struct work *w)
+{
+    const struct atk_forgotten_in in = {
+        .model = {w->model[0], w->model[1], w->model[2]},
+        .never = w->never,
+        .ref = (const struct rec_model *const *)w->ref,
+        .n_refs = w->n_refs,
+        .forgotten = &w->forgotten,
+        .controls = &w->controls,
+        .seed = (uint64_t)w->c->seed,
+    };
+
+    return atk_forgotten_judge(&w->found, &in);
 }
 
 /* --- people ----------------------------------------------------------------
@@ -141,7 +153,7 @@ static enum err train_references(struct work *w, const struct rec_data *d)
         if (e == ERR_OK)
             e = without(&some, d, drop);
         if (e == ERR_OK)
-            e = train(w, &some, w->info->seed + 1 + r, &w->ref[w->n_refs]);
+            e = train(w, &some, w->a.info.seed + 1 + r, &w->ref[w->n_refs]);
         w->n_refs += e == ERR_OK;
         rec_data_free(&some);
     }
@@ -153,78 +165,122 @@ static enum err train_references(struct work *w, const struct rec_data *d)
 /* --- the store as it is -----------------------------------------------------
  */
 
+static bool is_named(const json_t *requests, const char *pseudonym)
+{
+    for (size_t i = 0; i < json_array_size(requests); i++) {
+        const char *person = json_string_value(
+            json_object_get(json_array_get(requests, i), "person"));
+
+        if (person != NULL && strcmp(person, pseudonym) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Whether the people of the file are those of the certificate. */
 static enum err check_names(const struct work *w, struct sto_view *v, char **id)
 {
+    const json_int_t number = w->how->certificate;
     char pseudonym[UNL_PSEUDONYM_HEX];
     struct unl_keys keys;
     char *text = NULL;
-    json_t *cert = NULL;
 
-    ERR_TRY(sto_cert_get(v, (uint64_t)w->how->certificate, &text));
-    cert = json_loads(text, 0, NULL);
+    ERR_TRY(sto_cert_get(v, (uint64_t)number, &text));
+    json_t *cert = json_loads(text, 0, NULL);
+    enum err e = unl_keys_open(&keys, w->dir);
+
     free(text);
-    enum err e = unl_keys_open(&keys, cmd_ui_store_dir(w->c));
-
     for (size_t u = 0; u < w->forgotten.n && e == ERR_OK; u++) {
-        const json_t *list = json_object_get(cert, "requests");
-        bool found = false;
-
         unl_keys_pseudonym(&keys, "user", id[u], pseudonym);
-        for (size_t i = 0; i < json_array_size(list) && !found; i++) {
-            const char *person = json_string_value(
-                json_object_get(json_array_get(list, i), "person"));
-
-            found = person != NULL && strcmp(person, pseudonym) == 0;
-        }
-        if (!found)
+        if (!is_named(json_object_get(cert, "requests"), pseudonym))
             e = err_set(ERR_ARG,
                         "%s: \"%s\" is not among the people of certificate "
                         "%lld",
-                        w->how->histories, id[u],
-                        (long long)w->how->certificate);
+                        w->how->histories, id[u], (long long)number);
     }
     unl_keys_close(&keys);
     json_decref(cert);
     return e;
 }
 
-static enum err of_store(struct work *w, struct sto_view *v)
+static enum err read_forgotten(struct work *w)
 {
-    struct rec_data before = {0}, fewer = {0};
-    uint8_t *drop = NULL;
+    struct cmd_opened o = {0};
     char **id = NULL;
     enum err e = atk_traces_read(&w->forgotten, &id, w->how->histories);
 
     if (e == ERR_OK)
-        e = check_names(w, v, id);
+        e = cmd_ui_open(&o, w->c);
     if (e == ERR_OK)
-        e = rec_data_load(&w->rows, v);
-    if (e == ERR_OK)
-        e = atk_traces_join(&before, &w->rows, &w->forgotten);
-    if (e == ERR_OK)
-        e = train(w, &before, w->info->seed, &w->model[ATK_ORIGINAL]);
-    if (e == ERR_OK)
-        e = train(w, &w->rows, w->info->seed, &w->model[ATK_RETRAINED]);
-    if (e == ERR_OK)
-        e = unl_open(&w->model[ATK_REPAIRED], v, w->info->name, NULL);
-    drop = mem_array(w->rows.n_users, 1);
-    if (e == ERR_OK && drop == NULL)
-        e = no_memory();
-    if (e == ERR_OK) /* controls: as many, and never fewer than a hundred */
-        e = draw_people(&w->rows, (uint64_t)w->c->seed, 1,
-                        w->forgotten.n > 100 ? w->forgotten.n : 100, NULL,
-                        drop);
-    if (e == ERR_OK)
-        e = atk_traces_of(&w->controls, &w->rows, drop);
-    if (e == ERR_OK)
-        e = without(&fewer, &w->rows, drop);
-    if (e == ERR_OK)
-        e = train(w, &fewer, w->info->seed, &w->never);
-    if (e == ERR_OK)
-        e = train_references(w, &fewer);
+        e = check_names(w, o.v, id);
+    cmd_ui_close(&o);
     for (size_t u = 0; id != NULL && u < w->forgotten.n; u++)
         free(id[u]);
     free(id);
+    return e;
+}
+
+static enum err open_at(struct rec_model **out, const char *dir,
+                        const char *name)
+{
+    struct sto_view *v;
+    struct sto *st;
+
+    ERR_TRY(sto_open(&st, dir, STO_READ));
+    enum err e = sto_view_open(&v, st);
+
+    if (e == ERR_OK) {
+        e = unl_open(out, v, name, NULL);
+        sto_view_close(v);
+    }
+    sto_close(st);
+    return e;
+}
+
+/* The stored model, opened last: nothing is held while the others train. */
+static enum err open_repaired(struct work *w)
+{
+    unsigned char now[KEY_DIGEST_BYTES];
+
+    ERR_TRY(open_at(&w->model[ATK_REPAIRED], w->dir, w->a.info.name));
+    rec_model_digest(w->model[ATK_REPAIRED], now);
+    return memcmp(now, w->a.digest, sizeof(now)) == 0
+               ? ERR_OK
+               : err_set(ERR_STALE,
+                         "the model \"%s\" was changed while it was audited: "
+                         "audit it again",
+                         w->a.info.name);
+}
+
+static enum err of_store(struct work *w)
+{
+    const struct rec_data *rows = &w->a.rows;
+    struct rec_data before = {0}, fewer = {0};
+    uint8_t *drop = mem_array(rows->n_users, 1);
+    enum err e = drop == NULL ? no_memory() : read_forgotten(w);
+
+    if (e == ERR_OK)
+        e = atk_traces_join(&before, rows, &w->forgotten);
+    if (e == ERR_OK)
+        e = train(w, &before, w->a.info.seed, &w->model[ATK_ORIGINAL]);
+    if (e == ERR_OK)
+        e = train(w, rows, w->a.info.seed, &w->model[ATK_RETRAINED]);
+    if (e == ERR_OK) /* controls: as many, and never fewer than a hundred */
+        e = draw_people(rows, (uint64_t)w->c->seed, 1,
+                        w->forgotten.n > 100 ? w->forgotten.n : 100, NULL,
+                        drop);
+    if (e == ERR_OK)
+        e = atk_traces_of(&w->controls, rows, drop);
+    if (e == ERR_OK)
+        e = without(&fewer, rows, drop);
+    if (e == ERR_OK)
+        e = train(w, &fewer, w->a.info.seed, &w->never);
+    if (e == ERR_OK)
+        e = train_references(w, &fewer);
+    if (e == ERR_OK)
+        e = open_repaired(w);
+    if (e == ERR_OK)
+        e = judge(w);
     free(drop);
     rec_data_free(&before);
     rec_data_free(&fewer);
@@ -234,34 +290,9 @@ static enum err of_store(struct work *w, struct sto_view *v)
 /* --- a rehearsal -------------------------------------------------------------
  */
 
-struct names {
-    char **id; /* [users], then [items] */
-    size_t n;
-};
-
-static enum err names_of(struct names *out, struct sto_view *v,
-                         const struct rec_data *d)
-{
-    out->id = mem_array(d->n_users + d->n_items, sizeof(*out->id));
-    if (out->id == NULL)
-        return no_memory();
-    for (size_t i = 0; i < d->n_users + d->n_items; i++) {
-        const bool user = i < d->n_users;
-        struct sto_entity e;
-
-        ERR_TRY(sto_get_entity(
-            v, user ? STO_USERS : STO_ITEMS,
-            user ? d->user_key[i] : d->item_key[i - d->n_users], &e));
-        out->id[out->n] = mem_text(e.id);
-        if (out->id[out->n++] == NULL)
-            return no_memory();
-    }
-    return ERR_OK;
-}
-
 /* A store at dir with the rows of everybody but the controls. */
 static enum err copy_rows(const char *dir, const struct rec_data *d,
-                          const struct names *names, const uint8_t *control)
+                          char *const *name, const uint8_t *control)
 {
     const struct sto_import_opts opts = {.format = STO_AUTO};
     struct sto_row *row = mem_array(d->n_rows, sizeof(*row));
@@ -276,8 +307,8 @@ static enum err copy_rows(const char *dir, const struct rec_data *d,
             if (control[u])
                 continue;
             row[n++] = (struct sto_row){
-                .user = names->id[u],
-                .item = names->id[d->n_users + d->item[r]],
+                .user = name[u],
+                .item = name[d->n_users + d->item[r]],
                 .value = d->value != NULL ? d->value[r] : 1,
                 .time = d->time != NULL ? d->time[r] : INT64_MIN};
         }
@@ -295,7 +326,7 @@ static enum err copy_rows(const char *dir, const struct rec_data *d,
 }
 
 static enum err forget_there(const char *dir, const struct rec_data *d,
-                             const struct names *names, const uint8_t *pick)
+                             char *const *name, const uint8_t *pick)
 {
     struct unl_request *r = mem_array(d->n_users, sizeof(*r));
     json_t *report = NULL;
@@ -305,8 +336,7 @@ static enum err forget_there(const char *dir, const struct rec_data *d,
         return no_memory();
     for (size_t u = 0; u < d->n_users; u++) {
         if (pick[u])
-            r[n++] =
-                (struct unl_request){.what = UNL_USER, .user = names->id[u]};
+            r[n++] = (struct unl_request){.what = UNL_USER, .user = name[u]};
     }
     const enum err e = unl_forget(dir, r, n, false, false, &report);
 
@@ -315,27 +345,10 @@ static enum err forget_there(const char *dir, const struct rec_data *d,
     return e;
 }
 
-static enum err open_there(struct rec_model **out, const char *dir,
-                           const char *name)
+static enum err rehearse_in(struct work *w, const uint8_t *control,
+                            const uint8_t *pick)
 {
-    struct sto_view *v;
-    struct sto *st;
-
-    ERR_TRY(sto_open(&st, dir, STO_READ));
-    enum err e = sto_view_open(&v, st);
-
-    if (e == ERR_OK) {
-        e = unl_open(out, v, name, NULL);
-        sto_view_close(v);
-    }
-    sto_close(st);
-    return e;
-}
-
-static enum err rehearse_in(struct work *w, const char *dir,
-                            const struct rec_data *d, const struct names *names,
-                            const uint8_t *control, const uint8_t *pick)
-{
+    const struct rec_data *d = &w->a.rows;
     struct rec_data before = {0}, left = {0};
     uint8_t *both = mem_array(d->n_users, 1);
     enum err e = both == NULL ? no_memory() : ERR_OK;
@@ -343,21 +356,21 @@ static enum err rehearse_in(struct work *w, const char *dir,
     if (e == ERR_OK)
         e = without(&before, d, control);
     if (e == ERR_OK)
-        e = train(w, &before, w->info->seed, &w->model[ATK_ORIGINAL]);
+        e = copy_rows(w->dir, d, w->a.name, control);
     if (e == ERR_OK)
-        e = copy_rows(dir, d, names, control);
+        e = unl_train_into(w->dir, &w->a.info);
     if (e == ERR_OK)
-        e = unl_train_into(dir, w->info);
+        e = train(w, &before, w->a.info.seed, &w->model[ATK_ORIGINAL]);
     if (e == ERR_OK)
-        e = forget_there(dir, d, names, pick);
+        e = forget_there(w->dir, d, w->a.name, pick);
     if (e == ERR_OK)
-        e = open_there(&w->model[ATK_REPAIRED], dir, w->info->name);
+        e = open_at(&w->model[ATK_REPAIRED], w->dir, w->a.info.name);
     for (size_t u = 0; u < d->n_users && e == ERR_OK; u++)
         both[u] = control[u] || pick[u];
     if (e == ERR_OK)
         e = without(&left, d, both);
     if (e == ERR_OK)
-        e = train(w, &left, w->info->seed, &w->model[ATK_RETRAINED]);
+        e = train(w, &left, w->a.info.seed, &w->model[ATK_RETRAINED]);
     if (e == ERR_OK)
         e = train_references(w, &left);
     free(both);
@@ -366,67 +379,48 @@ static enum err rehearse_in(struct work *w, const char *dir,
     return e;
 }
 
-/* The copy goes, with its folder of weights. */
-static void remove_folder(const char *dir)
+static enum err draw_both(struct work *w, uint8_t *control, uint8_t *pick)
 {
-    DIR *d = opendir(dir);
+    const struct rec_data *d = &w->a.rows;
+    const size_t n = (size_t)w->how->people;
+    const uint64_t seed = (uint64_t)w->c->seed;
 
-    for (struct dirent *f; d != NULL && (f = readdir(d)) != NULL;) {
-        char path[4400];
-
-        (void)snprintf(path, sizeof(path), "%.4096s/%.255s", dir, f->d_name);
-        if (strcmp(f->d_name, ".") != 0 && strcmp(f->d_name, "..") != 0 &&
-            unlink(path) != 0 && errno == EISDIR)
-            remove_folder(path);
-    }
-    if (d != NULL)
-        (void)closedir(d);
-    (void)rmdir(dir);
+    if (d->n_users < 4 * n)
+        return err_set(ERR_ARG,
+                       "a rehearsal with %zu people and as many controls needs "
+                       "a store of %zu (--people takes fewer)",
+                       n, 4 * n);
+    ERR_TRY(draw_people(d, seed, 1, n, NULL, control));
+    ERR_TRY(draw_people(d, seed, 2, n, control, pick));
+    ERR_TRY(atk_traces_of(&w->controls, d, control));
+    return atk_traces_of(&w->forgotten, d, pick);
 }
 
-static enum err rehearse(struct work *w, struct sto_view *v)
+static enum err rehearse(struct work *w)
 {
     const char *tmp = getenv("TMPDIR");
+    const size_t n_users = w->a.rows.n_users;
     struct mem_scratch m = {0};
-    struct names names = {0};
-    struct rec_data d = {0};
+    uint8_t *control = mem_take(&m, n_users, 1, 1);
+    uint8_t *pick = mem_take(&m, n_users, 1, 1);
     char dir[4096];
-    enum err e = rec_data_load(&d, v);
+    enum err e = m.failed ? no_memory() : draw_both(w, control, pick);
 
-    (void)snprintf(dir, sizeof(dir), "%s/recd-rehearsal-XXXXXX",
+    (void)snprintf(dir, sizeof(dir), "%.4000s/recd-rehearsal-XXXXXX",
                    tmp != NULL ? tmp : "/tmp");
-    const size_t n = (size_t)w->how->people;
-    uint8_t *control = mem_take(&m, d.n_users, 1, 1);
-    uint8_t *pick = mem_take(&m, d.n_users, 1, 1);
-
-    if (e == ERR_OK && m.failed)
-        e = no_memory();
-    if (e == ERR_OK && d.n_users < 4 * n)
-        e = err_set(ERR_ARG,
-                    "a rehearsal with %zu people and as many controls needs a "
-                    "store of %zu (--people takes fewer)",
-                    n, 4 * n);
-    if (e == ERR_OK)
-        e = names_of(&names, v, &d);
-    if (e == ERR_OK)
-        e = draw_people(&d, (uint64_t)w->c->seed, 1, n, NULL, control);
-    if (e == ERR_OK)
-        e = draw_people(&d, (uint64_t)w->c->seed, 2, n, control, pick);
-    if (e == ERR_OK)
-        e = atk_traces_of(&w->controls, &d, control);
-    if (e == ERR_OK)
-        e = atk_traces_of(&w->forgotten, &d, pick);
     if (e == ERR_OK && mkdtemp(dir) == NULL)
         e = err_set(ERR_IO, "cannot make a folder for the rehearsal (%s): %s",
                     dir, strerror(errno));
     else if (e == ERR_OK) {
-        e = rehearse_in(w, dir, &d, &names, control, pick);
-        remove_folder(dir);
+        w->dir = dir;
+        e = rehearse_in(w, control, pick);
+        if (e == ERR_OK)
+            e = judge(w);
+        rec_model_free(w->model[ATK_REPAIRED]); /* its file is wiped now */
+        w->model[ATK_REPAIRED] = NULL;
+        sto_wipe_folder(dir);
+        w->dir = cmd_ui_store_dir(w->c);
     }
-    for (size_t i = 0; i < names.n; i++)
-        free(names.id[i]);
-    free(names.id);
-    rec_data_free(&d);
     mem_drop(&m);
     return e;
 }
@@ -454,26 +448,10 @@ static void say(const struct atk_forgotten *f)
     printf("verdict: %s\n", atk_verdict_name(f->verdict));
 }
 
-static enum err judge(struct work *w)
-{
-    const struct atk_forgotten_in in = {
-        .model = {w->model[0], w->model[1], w->model[2]},
-        .never = w->never,
-        .ref = (const struct rec_model *const *)w->ref,
-        .n_refs = w->n_refs,
-        .forgotten = &w->forgotten,
-        .controls = &w->controls,
-        .seed = (uint64_t)w->c->seed,
-    };
-
-    return atk_forgotten_judge(&w->found, &in);
-}
-
 int cmd_audit_forgotten(const struct cmd_common *c,
                         const struct cmd_audit_forgotten *how)
 {
-    struct cmd_opened o = {0};
-    struct work w = {.c = c, .how = how, .info = &o.info};
+    struct work w = {.c = c, .how = how, .dir = cmd_ui_store_dir(c)};
     enum err e = ERR_OK;
 
     if ((how->certificate > 0) != (how->histories != NULL))
@@ -481,13 +459,10 @@ int cmd_audit_forgotten(const struct cmd_common *c,
                              "rows of the forgotten people, from their own "
                              "copy (without both, a rehearsal)");
     if (e == ERR_OK)
-        e = cmd_ui_open_model(&o, c, how->name);
+        e = cmd_audit_load(&w.a, c, how->name);
     if (e == ERR_OK)
-        e = how->histories != NULL ? of_store(&w, o.v) : rehearse(&w, o.v);
-    if (e == ERR_OK)
-        e = judge(&w);
+        e = how->histories != NULL ? of_store(&w) : rehearse(&w);
     work_free(&w);
-    cmd_ui_close(&o);
     if (e != ERR_OK)
         return cmd_ui_exit(e);
     if (c->json)

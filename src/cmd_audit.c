@@ -124,6 +124,7 @@ static enum err case_of_files(struct atk_case *c, struct atk_report *r)
                             c->seed);
     if (e != ERR_OK)
         return e;
+    (void)snprintf(r->target, sizeof(r->target), "files");
     atk_report_fact(r, "target", "histories and lists from files");
     atk_report_fact(r, "shadow",
                     n == 2 ? "histories and lists from files" : "none");
@@ -156,13 +157,14 @@ static enum err train_recipe(void *arg, const struct rec_data *d, uint64_t seed,
     return unl_train_like(out, r->info, r->dir, d, seed);
 }
 
-static enum err name_people(struct atk_people *p, struct sto_view *view)
+/* The ids of the people who are attacked: rows' names, found by key. */
+static enum err name_people(struct atk_people *p, const struct cmd_audited *a)
 {
     for (size_t u = 0; u < p->n; u++) {
-        struct sto_entity e;
+        const uint32_t at =
+            rec_key_find(a->rows.user_key, a->rows.n_users, p->key[u]);
 
-        ERR_TRY(sto_get_entity(view, STO_USERS, p->key[u], &e));
-        p->id[u] = mem_text(e.id);
+        p->id[u] = mem_text(at == REC_NOBODY ? "" : a->name[at]);
         if (p->id[u] == NULL)
             return err_set(ERR_NOMEM, "no memory for names");
     }
@@ -251,19 +253,16 @@ static enum err case_of_model(const struct cmd_common *common,
                               struct atk_case *c, struct atk_case *canaries,
                               struct atk_report *r)
 {
-    struct cmd_opened o = {0};
-    struct recipe recipe = {&o.info, cmd_ui_store_dir(common)};
-    struct rec_data d = {0};
-    enum err e = cmd_ui_open_model(&o, common, v.name);
+    struct cmd_audited a;
+    enum err e = cmd_audit_load(&a, common, v.name);
+    struct recipe recipe = {&a.info, cmd_ui_store_dir(common)};
 
     if (e == ERR_OK)
-        e = rec_data_load(&d, o.v);
+        e = serve_model(c, canaries, &recipe, &a.rows, r);
     if (e == ERR_OK)
-        e = serve_model(c, canaries, &recipe, &d, r);
-    if (e == ERR_OK)
-        e = name_people(&c->target, o.v);
-    rec_data_free(&d);
-    cmd_ui_close(&o);
+        e = name_people(&c->target, &a);
+    (void)snprintf(r->target, sizeof(r->target), "%s", a.info.name);
+    cmd_audit_free(&a);
     return e;
 }
 
@@ -282,7 +281,20 @@ static void say(const struct atk_judged *j)
     if (j->at[1].resolvable)
         printf(", finds %.1f %% of members at 1 %% false alarms",
                100 * j->at[1].tpr.value);
-    printf("%s\n", j->trusted ? "" : "; its controls are not good");
+    putchar('\n');
+    if (!j->trusted)
+        printf("%-12s %s\n", "", j->doubt);
+}
+
+static void say_verdict(const struct atk_report *r)
+{
+    const struct atk_judged *best = atk_report_strongest(r);
+
+    printf("verdict: %s", atk_report_verdict(r));
+    if (best != NULL && r->bound > 0)
+        printf(" (bound %g, strongest attack %s: %.4f, at least %.4f)",
+               r->bound, best->attack->name, best->area.value, best->area.lo);
+    putchar('\n');
 }
 
 static enum err write_files(const struct atk_report *r)
@@ -304,8 +316,7 @@ static enum err write_files(const struct atk_report *r)
 
 /* The fields of the strongest attack stand at the top as well: scripts that
  * ask for one attack read them there. */
-static void say_json(const struct atk_report *r, const char *target,
-                     double seconds)
+static void say_json(const struct atk_report *r, double seconds)
 {
     const struct atk_judged *best = atk_report_strongest(r);
     json_t *out = atk_report_json(r);
@@ -315,7 +326,7 @@ static void say_json(const struct atk_report *r, const char *target,
         if (&r->judged[i] == best)
             (void)json_object_update_missing(out, json_array_get(all, i));
     }
-    (void)json_object_set_new(out, "target", json_string(target));
+    (void)json_object_set_new(out, "target", json_string(r->target));
     (void)json_object_set_new(out, "seconds", json_real(seconds));
     cmd_ui_json(out);
 }
@@ -342,7 +353,7 @@ static enum err judge_all(const struct chosen *chosen, struct atk_report *r,
     return e;
 }
 
-static int membership(const struct cmd_common *c)
+static int membership(const struct cmd_common *c, bool files)
 {
     struct atk_case attacked = {.seed = (uint64_t)c->seed}, canaries = {0};
     struct atk_judged *judged = mem_array(64, sizeof(*judged));
@@ -354,8 +365,8 @@ static int membership(const struct cmd_common *c)
                                 : choose(&chosen);
 
     if (e == ERR_OK)
-        e = any(v.target) ? case_of_files(&attacked, &r)
-                          : case_of_model(c, &attacked, &canaries, &r);
+        e = files ? case_of_files(&attacked, &r)
+                  : case_of_model(c, &attacked, &canaries, &r);
     if (e == ERR_OK) {
         atk_report_fact(&r, "people",
                         "%zu members and %zu others are attacked; the attacker "
@@ -371,12 +382,10 @@ static int membership(const struct cmd_common *c)
         e = write_files(&r);
     for (size_t i = 0; i < r.n && e == ERR_OK && !c->json; i++)
         say(&judged[i]);
+    if (e == ERR_OK && !c->json)
+        say_verdict(&r);
     if (e == ERR_OK && c->json)
-        say_json(&r,
-                 any(v.target)    ? "files"
-                 : v.name != NULL ? v.name
-                                  : "",
-                 cmd_ui_now() - start);
+        say_json(&r, cmd_ui_now() - start);
     if (e == ERR_OK && strcmp(atk_report_verdict(&r), "leaks") == 0)
         status = CMD_NO;
     for (size_t i = 0; i < r.n; i++)
@@ -387,18 +396,89 @@ static int membership(const struct cmd_common *c)
     return e == ERR_OK ? status : cmd_ui_exit(e);
 }
 
+/* --- options ---------------------------------------------------------------
+ */
+
+enum mode { OF_MODEL = 1, OF_FILES = 2, OF_REHEARSAL = 4, OF_CERTIFICATE = 8 };
+#define OF_MEMBERS (OF_MODEL | OF_FILES)
+
+/* What an option is for, where that is not everything. */
+static const struct {
+    const char *name;
+    unsigned modes;
+} meant_for[] = {
+    {"attack", OF_MEMBERS},
+    {"name", OF_MODEL | OF_REHEARSAL | OF_CERTIFICATE},
+    {"references", OF_MODEL | OF_REHEARSAL | OF_CERTIFICATE},
+    {"people", OF_REHEARSAL},
+    {"certificate", OF_REHEARSAL | OF_CERTIFICATE}, /* asks for --histories */
+    {"histories", OF_CERTIFICATE},
+    {"list-length", OF_MODEL},
+    {"setting", OF_MODEL},
+    {"max-auc", OF_MEMBERS},
+    {"report", OF_MEMBERS},
+    {"scores", OF_MEMBERS},
+    {"target-members", OF_FILES},
+    {"target-nonmembers", OF_FILES},
+    {"member-lists", OF_FILES},
+    {"nonmember-lists", OF_FILES},
+    {"shadow-members", OF_FILES},
+    {"shadow-nonmembers", OF_FILES},
+    {"shadow-member-lists", OF_FILES},
+    {"shadow-nonmember-lists", OF_FILES},
+    {"item-vectors", OF_MEMBERS},
+};
+
+static bool is_given(const struct opt *row, const struct values *usual)
+{
+    char now[64], before[64];
+
+    opt_value_text(row, &v, now, sizeof(now));
+    opt_value_text(row, usual, before, sizeof(before));
+    return strcmp(now, before) != 0;
+}
+
+/* An option that would be passed over is a mistake. */
+static enum err check_options(enum mode mode)
+{
+    static const char *const what[] = {
+        [OF_MODEL] = "membership` of a model",
+        [OF_FILES] = "membership` of files",
+        [OF_REHEARSAL] = "forgotten` as a rehearsal",
+        [OF_CERTIFICATE] = "forgotten --certificate`"};
+    struct values usual;
+
+    opt_defaults(rows, &usual);
+    for (const struct opt *row = rows; row->name != NULL; row++) {
+        for (size_t i = 0; i < sizeof(meant_for) / sizeof(*meant_for); i++) {
+            if (strcmp(row->name, meant_for[i].name) == 0 &&
+                (meant_for[i].modes & mode) == 0 && is_given(row, &usual))
+                return err_set(ERR_ARG, "--%s means nothing to `recd audit %s",
+                               row->name, what[mode]);
+        }
+    }
+    return ERR_OK;
+}
+
 static int run(const struct cmd_common *c, int n_words, char **word)
 {
-    const struct cmd_audit_forgotten forgotten = {
-        v.name, v.histories, v.certificate, v.people, v.refs};
+    const struct cmd_audit_forgotten how = {v.name, v.histories, v.certificate,
+                                            v.people, v.refs};
+    const bool members = n_words == 1 && strcmp(word[0], "membership") == 0;
+    const bool forgotten = n_words == 1 && strcmp(word[0], "forgotten") == 0;
+    const bool files = any(v.target) || any(v.shadow);
+    enum err e = ERR_OK;
 
-    if (n_words == 1 && strcmp(word[0], "membership") == 0)
-        return membership(c);
-    if (n_words == 1 && strcmp(word[0], "forgotten") == 0)
-        return cmd_audit_forgotten(c, &forgotten);
-    return cmd_ui_exit(err_set(ERR_ARG,
-                               "say what to audit: `recd audit membership` or "
-                               "`recd audit forgotten`"));
+    if (!members && !forgotten)
+        e = err_set(ERR_ARG, "say what to audit: `recd audit membership` or "
+                             "`recd audit forgotten`");
+    else
+        e = check_options(members               ? files ? OF_FILES : OF_MODEL
+                          : v.histories == NULL ? OF_REHEARSAL
+                                                : OF_CERTIFICATE);
+    if (e != ERR_OK)
+        return cmd_ui_exit(e);
+    return members ? membership(c, files) : cmd_audit_forgotten(c, &how);
 }
 
 extern const struct cmd cmd_audit;

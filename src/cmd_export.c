@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/csv.h"
 #include "src/ui.h"
 
 static struct values {
@@ -28,7 +29,7 @@ struct job {
 static void put_cell(const struct job *j, const char *text)
 {
     if (j->separator == ',') {
-        cmd_ui_csv(j->out, text);
+        csv_cell(j->out, text);
         return;
     }
     for (; *text != '\0'; text++)

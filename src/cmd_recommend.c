@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/csv.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "rec/rank.h"
@@ -106,9 +107,9 @@ static enum err put_list(struct lists *l, const char *user,
         ERR_TRY(
             sto_get_entity(l->o->v, STO_ITEMS, l->o->m->item_key[item[r]], &e));
         if (csv) {
-            cmd_ui_csv(l->out, user);
+            csv_cell(l->out, user);
             fprintf(l->out, ",%zu,", r + 1);
-            cmd_ui_csv(l->out, e.id);
+            csv_cell(l->out, e.id);
             fprintf(l->out, ",%.7g\n", (double)score[r]);
         } else {
             char *title = title_of(&e);

@@ -49,18 +49,3 @@ enum err cmd_ui_finish(struct cmd_output *out, enum err e)
     *out = (struct cmd_output){0};
     return e;
 }
-
-void cmd_ui_csv(FILE *out, const char *text)
-{
-    if (strpbrk(text, ",\"\r\n") == NULL) {
-        fputs(text, out);
-        return;
-    }
-    putc('"', out);
-    for (; *text != '\0'; text++) {
-        if (*text == '"')
-            putc('"', out);
-        putc(*text, out);
-    }
-    putc('"', out);
-}

@@ -67,7 +67,4 @@ enum err cmd_ui_create(struct cmd_output *out, const char *path);
 ERR_CHECK
 enum err cmd_ui_finish(struct cmd_output *out, enum err e);
 
-/* A cell of CSV, quoted where it must be. */
-void cmd_ui_csv(FILE *out, const char *text);
-
 #endif

@@ -8,6 +8,7 @@
  */
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "store/pages.h"
 
@@ -140,16 +141,23 @@ static bool count_all(const struct tree *t, const uint8_t *skip, uint64_t *left)
 bool sto_branches_left(int fd, size_t page, uint64_t last, uint64_t free_root,
                        uint8_t *free_page, uint64_t *left)
 {
-    const size_t bytes = (last + 1) * page;
-    void *map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
-    const struct tree t = {map, page, last};
+    struct stat s;
 
     *left = 0;
-    if (map == MAP_FAILED)
+    if (fstat(fd, &s) != 0 || (size_t)s.st_size < page)
+        return false;
+    /* pages behind the end were never written: nothing in use is there */
+    const uint64_t there = (uint64_t)s.st_size / page - 1;
+    const struct tree t = {
+        .file = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_SHARED, fd, 0),
+        .page = page,
+        .last = there < last ? there : last};
+
+    if (t.file == MAP_FAILED)
         return false;
     const bool good = skip_tree(&t, free_root, free_page, 0) &&
                       count_all(&t, free_page, left);
 
-    (void)munmap(map, bytes);
+    (void)munmap((void *)(uintptr_t)t.file, (size_t)s.st_size);
     return good;
 }

@@ -24,6 +24,7 @@
 
 #include "store/env.h"
 #include "store/pages.h"
+#include "store/wipe.h"
 
 #define WORK "vacuum"
 #define WORK_NEW WORK "/data.mdb"
@@ -153,28 +154,13 @@ static enum err make_new(struct sto *st, MDB_txn *from, uint64_t last)
 
 static enum err overwrite(const struct sto *st, const char *path)
 {
-    static const unsigned char zero[1 << 16];
     const int fd = open(path, O_WRONLY | O_CLOEXEC);
-    enum err e = ERR_OK;
-    struct stat s;
 
     if (fd < 0)
         return errno == ENOENT ? ERR_OK : io_error(st, "open the old file");
-    if (fstat(fd, &s) != 0)
-        e = io_error(st, "look at the old file");
-    for (off_t at = 0; e == ERR_OK && at < s.st_size;) {
-        const off_t left = s.st_size - at;
-        const ssize_t put = pwrite(
-            fd, zero, left < (off_t)sizeof(zero) ? (size_t)left : sizeof(zero),
-            at);
+    const enum err e =
+        sto_wipe(fd) ? ERR_OK : io_error(st, "overwrite the old file");
 
-        if (put <= 0)
-            e = io_error(st, "overwrite the old file");
-        else
-            at += put;
-    }
-    if (e == ERR_OK && fsync(fd) != 0)
-        e = io_error(st, "sync the old file");
     (void)close(fd);
     return e;
 }

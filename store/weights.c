@@ -20,6 +20,7 @@
 
 #include "base/mem.h"
 #include "store/env.h"
+#include "store/wipe.h"
 
 #define ENTRY_BYTES 64
 #define MAGIC "recdw\0\0\1"
@@ -169,27 +170,13 @@ enum err sto_weights_write(const struct sto *st, const char *file,
  * a shared lock (map_file()). */
 static bool erase_file(const char *path)
 {
-    static const char zeros[65536];
-    struct stat s;
     const int fd = open(path, O_WRONLY);
-    bool done = false;
 
     if (fd < 0)
         return errno == ENOENT;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &s) == 0) {
-        off_t left = s.st_size;
+    const bool done =
+        flock(fd, LOCK_EX | LOCK_NB) == 0 && sto_wipe(fd) && unlink(path) == 0;
 
-        done = true;
-        while (left > 0 && done) {
-            const ssize_t n = write(
-                fd, zeros,
-                left < (off_t)sizeof(zeros) ? (size_t)left : sizeof(zeros));
-
-            done = n > 0;
-            left -= n > 0 ? n : 0;
-        }
-        done = done && fsync(fd) == 0 && unlink(path) == 0;
-    }
     close(fd);
     return done;
 }

@@ -196,6 +196,37 @@ static void references_find_members(void **state)
     rec_data_free(&d);
 }
 
+/* Scores come before labels: with every label turned round they are the same
+ * bytes. */
+static void no_attack_reads_the_labels(void **state)
+{
+    struct rec_data d;
+    struct atk_case c;
+
+    (void)state;
+    make_data(&d, 8);
+    make_case(&c, &d, false);
+    for (size_t i = 0; atk_attacks[i] != NULL; i++) {
+        struct atk_judged j[2];
+
+        for (int turn = 0; turn < 2; turn++) {
+            assert_int_equal(
+                atk_judge(atk_attacks[i], &c, NULL, true, &j[turn]), ERR_OK);
+            assert_true(j[turn].ran);
+            for (size_t u = 0; u < c.target.n; u++)
+                c.target.member[u] = !c.target.member[u];
+            c.target.n_members = c.target.n - c.target.n_members;
+        }
+        if (memcmp(j[0].scores.target, j[1].scores.target,
+                   c.target.n * sizeof(double)) != 0)
+            fail_msg("%s reads the labels", atk_attacks[i]->name);
+        atk_judged_free(&j[0]);
+        atk_judged_free(&j[1]);
+    }
+    atk_case_free(&c);
+    rec_data_free(&d);
+}
+
 /* The papers' way of serving gives members away by itself. */
 static void the_published_setting_is_easier(void **state)
 {
@@ -236,14 +267,14 @@ static void without(struct rec_data *out, const struct rec_data *d,
     free(keep);
 }
 
-enum forget { EXACT, SABOTAGED, HALF };
+enum forget { EXACT, SABOTAGED, HALF, RESEEDED };
 
 static enum atk_verdict verdict_of(enum forget how, struct atk_forgotten *f)
 {
     uint8_t control[USERS] = {0}, gone[USERS] = {0}, both[USERS] = {0},
             some[USERS] = {0};
     struct rec_data d, before, after, partly, left[4];
-    struct rec_model *original, *retrained, *half, *ref[4];
+    struct rec_model *original, *retrained, *half, *reseeded, *ref[4];
     struct atk_traces forgotten, controls;
 
     make_data(&d, 6);
@@ -259,6 +290,7 @@ static enum atk_verdict verdict_of(enum forget how, struct atk_forgotten *f)
     assert_int_equal(train_ials(NULL, &before, 1, &original), ERR_OK);
     assert_int_equal(train_ials(NULL, &after, 1, &retrained), ERR_OK);
     assert_int_equal(train_ials(NULL, &partly, 1, &half), ERR_OK);
+    assert_int_equal(train_ials(NULL, &before, 9, &reseeded), ERR_OK);
     for (size_t r = 0; r < 4; r++) {
         uint8_t drop[USERS];
 
@@ -273,7 +305,8 @@ static enum atk_verdict verdict_of(enum forget how, struct atk_forgotten *f)
         .model = {original,
                   how == EXACT       ? retrained
                   : how == SABOTAGED ? original
-                                     : half,
+                  : how == HALF      ? half
+                                     : reseeded,
                   retrained},
         .ref = (const struct rec_model *const *)ref,
         .n_refs = 4,
@@ -290,6 +323,7 @@ static enum atk_verdict verdict_of(enum forget how, struct atk_forgotten *f)
     rec_model_free(original);
     rec_model_free(retrained);
     rec_model_free(half);
+    rec_model_free(reseeded);
     atk_traces_free(&forgotten);
     atk_traces_free(&controls);
     rec_data_free(&d);
@@ -311,7 +345,8 @@ static void an_exact_forget_leaves_nothing(void **state)
     assert_int_equal(f.above, 0);
 }
 
-/* Records removed, model left alone; and only every other person's. */
+/* Records removed, model left alone; only every other person's; and trained
+ * again with everybody, under another seed. */
 static void a_sabotaged_forget_is_found(void **state)
 {
     struct atk_forgotten f;
@@ -321,6 +356,7 @@ static void a_sabotaged_forget_is_found(void **state)
     assert_true(!f.same_bits && f.left.lo > 0.1 && f.above > 5);
     assert_true(fabs(f.share[ATK_REPAIRED] - 1) < 1e-12);
     assert_int_equal(verdict_of(HALF, &f), ATK_STILL_THERE);
+    assert_int_equal(verdict_of(RESEEDED, &f), ATK_STILL_THERE);
 }
 
 /* --- von Mises and Fisher ----------------------------------------------------
@@ -417,6 +453,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_audit_gives_the_same_bytes),
         cmocka_unit_test(references_find_members),
+        cmocka_unit_test(no_attack_reads_the_labels),
         cmocka_unit_test(the_published_setting_is_easier),
         cmocka_unit_test(an_exact_forget_leaves_nothing),
         cmocka_unit_test(a_sabotaged_forget_is_found),

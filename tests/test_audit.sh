@@ -45,7 +45,16 @@ grep -q -e "http" -e "<script" -e "<link" -e "src=" "$dir/one.html" && fail "the
     fail "columns: $(head -n 1 "$dir/one.csv")"
 expect 3 r audit membership --references 4 --attack lira --max-auc 0.501 --json
 for field in '"attack": "lira"' '"auc":' '"auc_ci":' '"accuracy":' '"tpr_at_fpr":' '"verdict": "leaks"' '"seconds":'; do say "$field"; done
+say '"target": "ials"'
 expect 0 r audit membership --references 4 --attack popularity --max-auc 0.9
+say "a low area proves nothing: of planted members"
+say "verdict: not judged (bound 0.9, strongest attack popularity"
+expect 0 r audit membership --references 4 --attack overlap --max-auc 0.9
+say "verdict: passed (bound 0.9, strongest attack overlap"
+expect 2 r audit membership --people 20
+say '`recd audit membership` of a model'
+expect 2 r audit forgotten --attack lira
+say '`recd audit forgotten` as a rehearsal'
 ls "$TMPDIR"/recd* 2>/dev/null && fail "a folder is left"
 
 # --- files of another system ------------------------------------------------------
@@ -58,6 +67,8 @@ expect 0 "$recd" -q audit membership --target-members "$dir/in.hist" --target-no
     --member-lists "$dir/in.list" --nonmember-lists "$dir/out.list" --attack overlap,lira
 say "overlap .*area 1.0000"
 say "lira .*did not run: it needs scores of the model"
+expect 2 "$recd" -q audit membership --target-members "$dir/in.hist" --references 4
+say "references means nothing"
 expect 2 "$recd" -q audit membership --target-members "$dir/in.hist" --target-nonmembers "$dir/out.hist" \
     --member-lists "$dir/in.list"
 say "nonmember-lists"
@@ -68,6 +79,10 @@ printf 'item-1 0.5 0.25\nitem-2 0.5\n' >"$dir/vectors"
 expect 1 "$recd" -q audit membership --target-members "$dir/in.hist" --target-nonmembers "$dir/out.hist" \
     --member-lists "$dir/in.list" --nonmember-lists "$dir/out.list" --item-vectors "$dir/vectors"
 say "vectors:2: another number of columns"
+printf 'item-1 0.5\n item-2 0.5\n' >"$dir/vectors"
+expect 1 "$recd" -q audit membership --target-members "$dir/in.hist" --target-nonmembers "$dir/out.hist" \
+    --member-lists "$dir/in.list" --nonmember-lists "$dir/out.list" --item-vectors "$dir/vectors"
+say "vectors:2: the line begins with a blank"
 
 # --- forgotten people ----------------------------------------------------------------
 expect 0 r audit forgotten --people 60 --references 3
@@ -76,6 +91,10 @@ say "verdict: forgotten"
 [ -z "$(ls -A "$TMPDIR")" ] || fail "the rehearsal left something"
 expect 2 r audit forgotten --certificate 1
 say "goes with --histories"
+expect 0 r train --model ials --dim 8 --shards 3 --partition-secret --name secret
+expect 0 r audit forgotten --name secret --people 60 --references 3 --json
+say '"same_bits": true'
+expect 0 r remove secret
 ids=$(sed 1d "$dir/rows.csv" | cut -d, -f1 | sort -u | head -n 30)
 for id in $ids; do grep "^$id," "$dir/rows.csv" | cut -d, -f1,2; done >"$dir/mine.csv"
 for id in $ids; do echo "user $id"; done >"$dir/asked"

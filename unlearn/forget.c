@@ -406,7 +406,9 @@ static enum err go_on(const char *dir, json_t *journal, bool pending,
     if (e == ERR_OK)
         e = no_trace(&scan);
     if (e == ERR_OK) {
-        erasure = erasure_json(&scrubbed, &scan, 2 * json_array_size(keys));
+        /* what waits for its repair may still hold the keys: no search yet */
+        erasure = erasure_json(&scrubbed, &scan,
+                               pending ? 0 : 2 * json_array_size(keys));
         e = certify(st, journal, models, erasure, pending, &number);
     }
     sto_close(st);

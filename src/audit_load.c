@@ -1,0 +1,58 @@
+/* src/audit_load.c - what an audit reads of a store. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "src/audit.h"
+#include "src/ui.h"
+
+static enum err read_names(struct cmd_audited *a, struct sto_view *v)
+{
+    const struct rec_data *d = &a->rows;
+    const size_t n = d->n_users + d->n_items;
+
+    a->name = mem_array(n, sizeof(*a->name));
+    if (a->name == NULL)
+        return err_set(ERR_NOMEM, "no memory for names");
+    for (size_t i = 0; i < n; i++) {
+        const bool user = i < d->n_users;
+        struct sto_entity e;
+
+        ERR_TRY(sto_get_entity(
+            v, user ? STO_USERS : STO_ITEMS,
+            user ? d->user_key[i] : d->item_key[i - d->n_users], &e));
+        a->name[i] = mem_text(e.id);
+        if (a->name[i] == NULL)
+            return err_set(ERR_NOMEM, "no memory for names");
+        a->n_names++;
+    }
+    return ERR_OK;
+}
+
+enum err cmd_audit_load(struct cmd_audited *out, const struct cmd_common *c,
+                        const char *name)
+{
+    struct cmd_opened o = {0};
+    enum err e = cmd_ui_open_model(&o, c, name);
+
+    *out = (struct cmd_audited){.n_names = 0};
+    if (e == ERR_OK)
+        rec_model_digest(o.m, out->digest);
+    if (e == ERR_OK)
+        e = rec_data_load(&out->rows, o.v);
+    if (e == ERR_OK)
+        e = read_names(out, o.v);
+    out->info = o.info;
+    o.info = (struct sto_model){.seconds = 0};
+    cmd_ui_close(&o);
+    return e;
+}
+
+void cmd_audit_free(struct cmd_audited *a)
+{
+    for (size_t i = 0; i < a->n_names; i++)
+        free(a->name[i]);
+    free(a->name);
+    rec_data_free(&a->rows);
+    sto_model_free(&a->info);
+    *a = (struct cmd_audited){.n_names = 0};
+}
