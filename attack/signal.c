@@ -4,10 +4,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "base/la.h"
 #include "base/mem.h"
 #include "base/par.h"
 #include "base/rng.h"
+#include "rec/score.h"
 
 #define BATCH 256
 #define OTHERS 10 /* for each item of the history */
@@ -82,38 +82,12 @@ static void one_person(void *arg, size_t task, size_t thread)
     }
 }
 
-static enum err score(const struct rec_model *m, const struct rec_query *q,
-                      float *scores, float *vec)
-{
-    size_t dim = 0;
-
-    if (m->ops->score != NULL)
-        return m->ops->score(m, q, scores);
-    const float *items = m->ops->item_vectors(m, &dim);
-
-    ERR_TRY(m->ops->embed(m, q, vec));
-    return la_gemm(&(struct krn_gemm){.tb = true,
-                                      .m = q->n,
-                                      .n = m->n_items,
-                                      .k = dim,
-                                      .a = vec,
-                                      .lda = dim,
-                                      .b = items,
-                                      .ldb = dim,
-                                      .c = scores,
-                                      .ldc = m->n_items});
-}
-
 enum err atk_signal(const struct rec_model *m, const struct rec_query *q,
                     const uint64_t *key, uint64_t seed, double *phi)
 {
     struct mem_scratch s = {0};
-    size_t dim = 1;
-
-    if (m->ops->score == NULL)
-        (void)m->ops->item_vectors(m, &dim);
     float *scores = mem_take(&s, BATCH, m->n_items, sizeof(*scores));
-    float *vec = mem_take(&s, BATCH, dim, sizeof(*vec));
+    float *vec = mem_take(&s, BATCH, rec_scores_room(m), sizeof(*vec));
     enum err e = s.failed ? err_set(ERR_NOMEM, "no memory for scores of people")
                           : ERR_OK;
 
@@ -123,7 +97,7 @@ enum err atk_signal(const struct rec_model *m, const struct rec_query *q,
                                        q->item, q->value};
         struct batch b = {q, key, scores, m->n_items, first, seed, phi};
 
-        e = score(m, &part, scores, vec);
+        e = rec_scores(m, &part, scores, vec);
         if (e == ERR_OK)
             par_for(n, one_person, &b);
     }

@@ -46,6 +46,17 @@ struct krn_topk {
 };
 #define KRN_TOPK_ROOM(k) ((((k) + (k) / 2 + 143) / 16 + 1) * 16)
 
+/* The k best of whole-number scores, best first: (score desc, id asc).  While n
+ * < k there is no floor. */
+#define KRN_PICK_MOST 128
+struct krn_pick {
+    size_t k, n;   /* k <= KRN_PICK_MOST; n: held */
+    int32_t floor; /* what is not above this is not among the k best: lower it
+                      to INT32_MIN, or to what k known scores are above */
+    int32_t score[KRN_PICK_MOST];
+    uint32_t id[KRN_PICK_MOST];
+};
+
 /* C[m][n] = op(A) op(B), or C + op(A) op(B) when add, or C - op(A) op(B) when
  * sub.  op(A) is [m][k]: A itself with row stride lda, or the transpose of
  * A [k][m] when ta.  Likewise B.
@@ -176,6 +187,12 @@ struct krn_ops {
     void (*topk_prune_f32)(struct krn_topk *t);
     /* Drop all but the k best and order them, best first. */
     void (*topk_sort_f32)(struct krn_topk *t);
+
+    /* sum[n] += sign * step[n] (sign 1 or -1; step NULL: sum stays), and offer
+     * the new sums to t, whose n is 0, as ids 0..n-1 (floor INT32_MAX: none).
+     * Sums must not overflow. */
+    void (*pick_i32)(int32_t *sum, const int32_t *step, int32_t sign, size_t n,
+                     struct krn_pick *t);
 
     void (*adam_f32)(float *p, float *m, float *v, const float *g, size_t n,
                      const struct krn_adam *o);

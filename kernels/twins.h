@@ -36,6 +36,8 @@
                               uint32_t first_id, size_t n);                    \
     void krn_topk_prune_f32##S(struct krn_topk *t);                            \
     void krn_topk_sort_f32##S(struct krn_topk *t);                             \
+    void krn_pick_i32##S(int32_t *sum, const int32_t *step, int32_t sign,      \
+                         size_t n, struct krn_pick *t);                        \
     void krn_adam_f32##S(float *p, float *m, float *v, const float *g,         \
                          size_t n, const struct krn_adam *o);                  \
     void krn_adagrad_f32##S(float *p, float *s, const float *g, size_t n,      \
@@ -60,7 +62,7 @@
         .interleave16_f32 = krn_interleave16_f32##S,                           \
         .chol_solve16_f32 = krn_chol_solve16_f32##S,                           \
         .gather_t_f32 = krn_gather_t_f32##S, .cg_row_f32 = krn_cg_row_f32##S,  \
-        .topk_push_f32 = krn_topk_push_f32##S,                                 \
+        .pick_i32 = krn_pick_i32##S, .topk_push_f32 = krn_topk_push_f32##S,    \
         .topk_prune_f32 = krn_topk_prune_f32##S,                               \
         .topk_sort_f32 = krn_topk_sort_f32##S, .adam_f32 = krn_adam_f32##S,    \
         .adagrad_f32 = krn_adagrad_f32##S, .exp_f32 = krn_exp_f32##S,          \

@@ -205,6 +205,16 @@ enum err rec_data_compact(struct rec_data *out, const struct rec_data *d,
     return e;
 }
 
+enum err rec_data_same_items(struct rec_data *out, const struct rec_data *d,
+                             const uint8_t *keep)
+{
+    const enum err e = rec_data_subset(out, d, keep);
+
+    if (e == ERR_OK)
+        drop_empty_users(out);
+    return e;
+}
+
 void rec_data_digest(const struct rec_data *d,
                      unsigned char digest[KEY_DIGEST_BYTES])
 {

@@ -62,6 +62,12 @@ ERR_CHECK
 enum err rec_data_compact(struct rec_data *out, const struct rec_data *d,
                           const uint8_t *keep);
 
+/* rec_data_subset(), then people without a row leave; all items stay, so that
+ * their numbers mean the same before and after. */
+ERR_CHECK
+enum err rec_data_same_items(struct rec_data *out, const struct rec_data *d,
+                             const uint8_t *keep);
+
 /* BLAKE2b of universe and rows. */
 void rec_data_digest(const struct rec_data *d,
                      unsigned char digest[KEY_DIGEST_BYTES]);

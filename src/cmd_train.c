@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/par.h"
+#include "src/model_words.h"
 #include "src/ui.h"
 #include "unlearn/shards.h"
 
@@ -24,29 +25,9 @@ static const struct opt rows[] = {
     {NULL, 0, OPT_BOOL, 0, NULL, 0, 0, NULL, NULL},
 };
 
-/* The word after --model, before anything is parsed. */
-static const char *model_word(int argc, char **argv)
-{
-    for (int i = 0; i < argc; i++) {
-        if (strncmp(argv[i], "--model=", 8) == 0)
-            return argv[i] + 8;
-        if (strcmp(argv[i], "--model") == 0 && i + 1 < argc)
-            return argv[i + 1];
-    }
-    return NULL;
-}
-
 static enum err more(int argc, char **argv, struct opt_set *set)
 {
-    const struct rec_model_ops *ops;
-    const char *word = model_word(argc, argv);
-
-    if (word == NULL)
-        return ERR_OK;
-    ERR_TRY(rec_model_find(word, &ops));
-    ERR_TRY(rec_model_new(&model, ops));
-    *set = (struct opt_set){ops->opts, model->opts, "options of this model"};
-    return ERR_OK;
+    return cmd_model_more(&model, argc, argv, set);
 }
 
 /* The rows of this moment, and how often rows were removed before. */

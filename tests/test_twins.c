@@ -487,6 +487,43 @@ static void check_topk(const struct krn_ops *twin)
     free(x);
 }
 
+/* Sums, lists and floors after a walk of steps there and back. */
+static void check_pick(const struct krn_ops *twin)
+{
+    enum { N = 1000, STEPS = 12 };
+    static int32_t sum[2][N], step[STEPS][N];
+
+    for (size_t round = 0; round < 40; round++) {
+        const size_t n = N - round * 7;
+        const int32_t range = round % 4 == 0 ? 5 : 1 << 20; /* many ties */
+
+        for (size_t i = 0; i < N; i++) {
+            sum[0][i] = sum[1][i] = i % 11 == 3 ? -(1 << 29) : 0;
+            for (size_t s = 0; s < STEPS; s++)
+                step[s][i] = (int32_t)rng_below(round, RNG_SHUFFLE, i * 16 + s,
+                                                (uint64_t)range) -
+                             range / 2;
+        }
+        for (size_t s = 0; s < 3 * STEPS; s++) {
+            const int32_t sign = s / STEPS % 2 == 0 ? 1 : -1;
+            const int32_t *x = s % 5 == 4 ? NULL : step[s % STEPS];
+            struct krn_pick t[2];
+
+            memset(t, 0, sizeof(t));
+            t[0].k = t[1].k = 1 + (round * 13 + s) % 100;
+            t[0].floor = t[1].floor = s % 3 == 0 ? INT32_MIN : -(1 << 28);
+            krn_ops_reference.pick_i32(sum[0], x, sign, n, &t[0]);
+            twin->pick_i32(sum[1], x, sign, n, &t[1]);
+            assert_memory_equal(sum[0], sum[1], n * sizeof(int32_t));
+            assert_memory_equal(&t[0], &t[1], sizeof(t[0]));
+            for (size_t i = 1; i < t[0].n; i++)
+                assert_true(t[0].score[i - 1] > t[0].score[i] ||
+                            (t[0].score[i - 1] == t[0].score[i] &&
+                             t[0].id[i - 1] < t[0].id[i]));
+        }
+    }
+}
+
 #define TWIN_TEST(NAME, CHECK)                                                 \
     static void NAME(void **state)                                             \
     {                                                                          \
@@ -507,6 +544,7 @@ TWIN_TEST(syrk_rows_has_the_same_bits, check_syrk)
 TWIN_TEST(chol_solve_has_the_same_bits, check_chol)
 TWIN_TEST(chol_solve16_has_the_bits_of_chol_solve_in_each_lane, check_chol16)
 TWIN_TEST(topk_push_holds_the_same, check_topk)
+TWIN_TEST(pick_holds_the_same, check_pick)
 
 int main(void)
 {
@@ -524,6 +562,7 @@ int main(void)
         cmocka_unit_test(chol_solve_has_the_same_bits),
         cmocka_unit_test(chol_solve16_has_the_bits_of_chol_solve_in_each_lane),
         cmocka_unit_test(topk_push_holds_the_same),
+        cmocka_unit_test(pick_holds_the_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,511 @@
+/* privacy_sim/game.c - rounds of training and of choosing. */
+#include "privacy_sim/game.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/par.h"
+#include "base/rng.h"
+
+#define BUNCH 16 /* people of a task */
+/* Streams of a game: rounds come before. */
+#define STREAM_MOVE ((uint64_t)1 << 32)
+#define STREAM_FIXED ((uint64_t)2 << 32)
+#define STREAM_PAST ((uint64_t)3 << 32)
+#define STREAM_RETRAIN ((uint64_t)4 << 32)
+
+struct game {
+    const struct sim_world *w;
+    const struct sim_game_opts *o;
+    struct sim_result *out;
+    char *options; /* of the model, as JSON */
+    double *lambda;
+    uint8_t *choice, *next; /* [segments of all] */
+    uint8_t *past;          /* the choice that stands for everybody's past */
+    uint8_t *keep;          /* [rows] */
+    uint32_t *list;         /* [n_users][SIM_LIST] */
+    uint8_t *listed;        /* [n_items] */
+    double *sort;           /* [n_users] */
+    struct sim_rows rows;
+    struct sim_eval *eval; /* [threads] */
+    double *tried;         /* [tasks] */
+    size_t round;
+};
+
+static enum err no_memory(void)
+{
+    return err_set(ERR_NOMEM, "no memory for a simulation");
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void sim_result_free(struct sim_result *r)
+{
+    free(r->round);
+    free(r->person);
+    free(r->choice);
+    *r = (struct sim_result){.n_users = 0};
+}
+
+/* --- the platform ----------------------------------------------------------
+ */
+
+/* Rows of what `choice` shows. */
+static void show(const struct game *g, const uint8_t *choice)
+{
+    const struct sim_world *w = g->w;
+
+    for (size_t u = 0; u < w->all.n_users; u++) {
+        for (size_t r = w->all.user_ptr[u]; r < w->all.user_ptr[u + 1]; r++)
+            g->keep[r] = choice[w->seg_ptr[u] + w->segment[r]];
+    }
+}
+
+static enum err rows_of_nothing(struct sim_rows *out, size_t n)
+{
+    *out = (struct sim_rows){
+        .n_items = n,
+        .ptr = mem_array(n + 1, sizeof(*out->ptr)),
+        .popular = mem_array(n, sizeof(*out->popular)),
+    };
+    return out->ptr == NULL || out->popular == NULL ? no_memory() : ERR_OK;
+}
+
+/* The recommender of the rows in g->keep; digest may be NULL. */
+static enum err learn(const struct game *g, struct sim_rows *out,
+                      unsigned char *digest)
+{
+    struct rec_model *m = NULL;
+    struct rec_data d = {0};
+    enum err e = rec_data_same_items(&d, &g->w->all, g->keep);
+
+    if (e == ERR_OK && d.n_rows == 0) {
+        rec_data_free(&d);
+        return rows_of_nothing(out, g->w->all.n_items);
+    }
+    if (e == ERR_OK)
+        e = rec_model_new(&m, g->o->like->ops);
+    if (e == ERR_OK)
+        e = rec_model_options_parse(m, g->options);
+    if (e == ERR_OK) {
+        m->seed = g->o->seed;
+        log_quiet_thread(true);
+        e = rec_model_fit(m, &d, NULL);
+        log_quiet_thread(false);
+    }
+    if (e == ERR_OK)
+        e = sim_rows_of(out, m, &d);
+    if (e == ERR_OK && digest != NULL)
+        rec_model_digest(m, digest);
+    rec_model_free(m);
+    rec_data_free(&d);
+    return e;
+}
+
+/* What everybody shows to the platform this round: their present choice, or
+ * one of their past ones by a draw: number i with the chance 1 / round. */
+static const uint8_t *shown_now(struct game *g)
+{
+    const struct sim_world *w = g->w;
+
+    if (!g->o->fictitious)
+        return g->choice;
+    for (size_t u = 0; u < w->all.n_users; u++) {
+        const struct krn_u32x4 x =
+            rng_pair(rng_derive(g->o->seed, RNG_DISCLOSE, STREAM_PAST),
+                     RNG_DISCLOSE, w->all.user_key[u], g->round);
+        const uint64_t bits = (uint64_t)x.v[1] << 32 | x.v[0];
+
+        if (rng_scale(bits, g->round + 1) == 0)
+            memcpy(g->past + w->seg_ptr[u], g->choice + w->seg_ptr[u],
+                   sim_segments(w, u));
+    }
+    return g->past;
+}
+
+/* --- the people ------------------------------------------------------------
+ */
+
+static double best_choice(struct game *g, struct sim_eval *e, size_t u)
+{
+    const uint64_t round =
+        rng_derive(g->o->seed, RNG_DISCLOSE, g->w->all.user_key[u]);
+    const struct sim_task t = {
+        .m = &g->o->m,
+        /* a temperature's noise stays with a person */
+        .stream = g->o->temperature > 0
+                      ? round
+                      : rng_derive(round, RNG_DISCLOSE, g->round),
+        .samples = g->o->samples,
+        .rate = g->o->rate,
+        .temperature = g->o->temperature};
+    const struct sim_task yardstick = {.m = &g->o->m};
+    const double found = g->o->solver->best(e, &t);
+    double best = found;
+
+    memcpy(g->next + g->w->seg_ptr[u], e->on, e->n);
+    if ((g->o->solver != &sim_solver_exact || g->o->temperature > 0) &&
+        sim_solver_exact.lacks(&g->o->m, e->n) == NULL)
+        best = fmax(best, sim_solver_exact.best(e, &yardstick));
+    return best;
+}
+
+static void look(const struct sim_eval *e, struct sim_person *p, uint32_t *list)
+{
+    const struct sim_world *w = e->w;
+    const size_t rows = w->all.user_ptr[e->user + 1] - w->all.user_ptr[e->user];
+    uint32_t on = 0;
+
+    for (size_t k = 0; k < e->n; k++)
+        on += e->on[k];
+    *p = (struct sim_person){
+        .lambda = e->lambda,
+        .disclosed = (double)e->shown / (double)rows,
+        .cost = sim_eval_cost(e),
+        .anticipated = sim_eval_quality(e, false),
+        .quality = sim_eval_quality(e, true),
+        .recall10 = sim_eval_recall(e, 10),
+        .recall20 = sim_eval_recall(e, 20),
+        .ndcg20 = sim_eval_ndcg(e, 20),
+        .utility_anticipated = sim_eval_anticipated(e),
+        .utility = sim_eval_realised(e),
+        .shown = on,
+        .segments = (uint32_t)e->n,
+    };
+    for (size_t k = 0; k < SIM_LIST; k++)
+        list[k] = k < e->top.n ? e->top.id[k] : REC_NOBODY;
+}
+
+static void one_person(struct game *g, struct sim_eval *e, size_t u)
+{
+    const size_t at = g->w->seg_ptr[u];
+    struct sim_person *p = &g->out->person[u];
+
+    sim_eval_user(e, u, g->lambda[u]);
+    sim_eval_choose(e, g->choice + at);
+    look(e, p, g->list + u * SIM_LIST);
+    memcpy(g->next + at, g->choice + at, e->n);
+    if (g->o->m.rule != SIM_FIXED) {
+        sim_eval_length(e, e->how->cut);
+        p->residual = fmax(0, best_choice(g, e, u) - p->utility_anticipated);
+    }
+    sim_eval_leave(e);
+}
+
+static void people_task(void *arg, size_t task, size_t thread)
+{
+    struct game *g = arg;
+    const size_t n = g->w->all.n_users, last = (task + 1) * BUNCH;
+
+    for (size_t u = task * BUNCH; u < last && u < n; u++)
+        one_person(g, &g->eval[thread], u);
+}
+
+/* The choice that the solver found is taken where the person reconsiders now
+ * and would gain. */
+static double reconsider(struct game *g)
+{
+    const struct sim_world *w = g->w;
+    const double chance = g->o->inertia / (1 + (double)g->round / 10);
+    const uint64_t stream =
+        rng_derive(g->o->seed, RNG_DISCLOSE, STREAM_MOVE + g->round);
+    double moved = 0;
+
+    for (size_t u = 0; u < w->all.n_users; u++) {
+        const size_t at = w->seg_ptr[u], n = sim_segments(w, u);
+        const uint64_t own =
+            rng_derive(stream, RNG_DISCLOSE, w->all.user_key[u]);
+        const bool gains = g->o->temperature > 0 ||
+                           g->out->person[u].residual > g->o->threshold;
+
+        if (!gains || !(rng_f64(own, RNG_DISCLOSE, 0) < chance) ||
+            memcmp(g->choice + at, g->next + at, n) == 0)
+            continue;
+        memcpy(g->choice + at, g->next + at, n);
+        moved++;
+    }
+    return moved / (double)w->all.n_users;
+}
+
+/* --- figures ---------------------------------------------------------------
+ */
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void spread(struct game *g, struct sim_round *r)
+{
+    const size_t n = g->out->n_users;
+    double sum = 0, ranked = 0, least;
+
+    for (size_t u = 0; u < n; u++)
+        g->sort[u] = g->out->person[u].utility;
+    qsort(g->sort, n, sizeof(*g->sort), by_value);
+    r->utility_median = g->sort[n / 2];
+    r->utility_p10 = g->sort[n / 10];
+    least = fmin(0, g->sort[0]); /* Gini needs what is not negative */
+    for (size_t u = 0; u < n; u++) {
+        sum += g->sort[u] - least;
+        ranked += (g->sort[u] - least) * (double)(u + 1);
+    }
+    r->utility_gini =
+        sum > 0 ? 2 * ranked / ((double)n * sum) - ((double)n + 1) / (double)n
+                : 0;
+    for (size_t u = 0; u < n; u++)
+        g->sort[u] = g->out->person[u].residual;
+    qsort(g->sort, n, sizeof(*g->sort), by_value);
+    r->residual_p95 = g->sort[n * 95 / 100];
+    r->residual_max = g->sort[n - 1];
+}
+
+static double coverage(struct game *g)
+{
+    size_t shown = 0, items = 0;
+
+    memset(g->listed, 0, g->w->all.n_items);
+    for (size_t k = 0; k < g->out->n_users * SIM_LIST; k++) {
+        if (g->list[k] != REC_NOBODY)
+            g->listed[g->list[k]] = 1;
+    }
+    for (size_t i = 0; i < g->w->all.n_items; i++) {
+        shown += g->listed[i];
+        items += !g->w->is_attribute[i];
+    }
+    return items > 0 ? (double)shown / (double)items : 0;
+}
+
+static void sum_up(struct game *g, struct sim_round *r)
+{
+    const size_t n = g->out->n_users;
+    double shown = 0, rows = 0, nobodies = 0;
+
+    *r = (struct sim_round){.round = g->round, .coverage = coverage(g)};
+    for (size_t u = 0; u < n; u++) {
+        const struct sim_person *p = &g->out->person[u];
+        const double own =
+            (double)(g->w->all.user_ptr[u + 1] - g->w->all.user_ptr[u]);
+        const double one = 1 / (double)n;
+
+        shown += p->disclosed * own;
+        rows += own;
+        r->none += p->shown == 0 ? one : 0;
+        r->all += p->shown == p->segments ? one : 0;
+        r->part += p->shown > 0 && p->shown < p->segments ? one : 0;
+        r->anticipated += p->anticipated * one;
+        r->quality += p->quality * one;
+        r->recall10 += p->recall10 * one;
+        r->recall20 += p->recall20 * one;
+        r->ndcg20 += p->ndcg20 * one;
+        r->utility_anticipated += p->utility_anticipated * one;
+        r->utility += p->utility * one;
+        r->cost += p->cost * one;
+        r->lambda_cost += p->lambda * p->cost * one;
+        r->residual += p->residual * one;
+        r->residual_share += p->residual > 0.01 ? one : 0;
+        if (p->shown == 0) {
+            r->quality_none += p->quality;
+            nobodies++;
+        }
+    }
+    r->disclosed = shown / rows;
+    r->quality_none = nobodies > 0 ? r->quality_none / nobodies : 0;
+    spread(g, r);
+}
+
+/* --- the residual with one's own effect ------------------------------------
+ */
+
+/* What person u would have by the choice in g->next, the recommender being
+ * trained again with it. */
+static enum err retrain_one(struct game *g, size_t u, double *gain)
+{
+    const struct sim_world *w = g->w;
+    const size_t at = w->seg_ptr[u], n = sim_segments(w, u);
+    struct sim_rows own = {0};
+    double before, after;
+
+    sim_eval_user(&g->eval[0], u, g->lambda[u]);
+    sim_eval_choose(&g->eval[0], g->choice + at);
+    before = sim_eval_anticipated(&g->eval[0]);
+    sim_eval_leave(&g->eval[0]);
+    show(g, g->choice);
+    for (size_t r = w->all.user_ptr[u]; r < w->all.user_ptr[u + 1]; r++)
+        g->keep[r] = g->next[at + w->segment[r]];
+    ERR_TRY(learn(g, &own, NULL));
+    g->eval[0].r = &own;
+    sim_eval_user(&g->eval[0], u, g->lambda[u]);
+    sim_eval_choose(&g->eval[0], g->next + at);
+    after = sim_eval_anticipated(&g->eval[0]);
+    sim_eval_leave(&g->eval[0]);
+    g->eval[0].r = &g->rows;
+    sim_rows_free(&own);
+    (void)n;
+    *gain = fmax(0, after - before);
+    return ERR_OK;
+}
+
+static enum err retrain_some(struct game *g)
+{
+    const size_t n = g->w->all.n_users;
+    const size_t some = g->o->retrain < n ? g->o->retrain : n;
+    size_t *pick = mem_array(some, sizeof(*pick));
+    enum err e = pick == NULL ? no_memory() : ERR_OK;
+
+    if (e == ERR_OK)
+        rng_sample(rng_derive(g->o->seed, RNG_DISCLOSE, STREAM_RETRAIN),
+                   RNG_DISCLOSE, n, some, pick);
+    for (size_t k = 0; k < some && e == ERR_OK; k++) {
+        double gain = 0;
+
+        log_tick("training again for single people", k, some, NULL);
+        e = log_stopping() ? err_set(ERR_STOPPED, "stopped")
+                           : retrain_one(g, pick[k], &gain);
+        g->out->retrained_residual += gain / (double)some;
+        g->out->retrained_max = fmax(g->out->retrained_max, gain);
+    }
+    g->out->n_retrained = some;
+    free(pick);
+    return e;
+}
+
+/* --- the whole -------------------------------------------------------------
+ */
+
+static enum err play_round(struct game *g, struct sim_round *r)
+{
+    const double start = seconds();
+
+    sim_rows_free(&g->rows);
+    show(g, shown_now(g));
+    ERR_TRY(learn(g, &g->rows, g->out->digest));
+    const double trained = seconds();
+
+    par_for((g->w->all.n_users + BUNCH - 1) / BUNCH, people_task, g);
+    sum_up(g, r);
+    g->out->train_seconds += trained - start;
+    g->out->solve_seconds += seconds() - trained;
+    return log_stopping() ? err_set(ERR_STOPPED, "stopped") : ERR_OK;
+}
+
+static enum err play(struct game *g)
+{
+    const size_t rounds = g->o->rounds;
+    struct sim_result *out = g->out;
+
+    for (g->round = 0; g->round < rounds; g->round++) {
+        struct sim_round *r = &out->round[g->round];
+
+        log_tick("rounds", g->round, rounds, NULL);
+        ERR_TRY(play_round(g, r));
+        out->n_rounds = g->round + 1;
+        out->settled =
+            r->residual <= g->o->settled * fabs(r->utility_anticipated);
+        if (g->o->m.rule == SIM_FIXED)
+            out->settled = true;
+        if (out->settled || g->round + 1 == rounds)
+            break;
+        r->moved = reconsider(g);
+    }
+    log_tick("rounds", rounds, rounds, NULL);
+    return g->o->retrain > 0 ? retrain_some(g) : ERR_OK;
+}
+
+/* Everything, nothing, or by the platform's own draw. */
+static void first_choice(struct game *g)
+{
+    const struct sim_world *w = g->w;
+    const uint64_t stream = rng_derive(g->o->seed, RNG_DISCLOSE, STREAM_FIXED);
+
+    for (size_t u = 0; u < w->all.n_users; u++) {
+        const uint64_t own =
+            rng_derive(stream, RNG_DISCLOSE, w->all.user_key[u]);
+        const bool on = g->o->m.rule == SIM_FIXED
+                            ? rng_f64(own, RNG_DISCLOSE, 0) < g->o->m.share
+                            : !g->o->cold;
+
+        memset(g->choice + w->seg_ptr[u], on, sim_segments(w, u));
+    }
+    memcpy(g->past, g->choice, w->seg_ptr[w->all.n_users]);
+}
+
+static enum err check(const struct game *g)
+{
+    for (size_t u = 0; u < g->w->all.n_users && g->o->m.rule != SIM_FIXED;
+         u++) {
+        const char *why = g->o->solver->lacks(&g->o->m, sim_segments(g->w, u));
+
+        if (why != NULL)
+            return err_set(ERR_ARG, "%s", why);
+    }
+    return ERR_OK;
+}
+
+static enum err take_room(struct game *g, struct mem_scratch *m)
+{
+    const struct sim_world *w = g->w;
+    const size_t n = w->all.n_users, segments = w->seg_ptr[n];
+
+    g->lambda = mem_take(m, n, 1, sizeof(*g->lambda));
+    g->next = mem_take(m, segments, 1, 1);
+    g->past = mem_take(m, segments, 1, 1);
+    g->keep = mem_take(m, w->all.n_rows, 1, 1);
+    g->list = mem_take(m, n, SIM_LIST, sizeof(*g->list));
+    g->listed = mem_take(m, w->all.n_items, 1, 1);
+    g->sort = mem_take(m, n, 1, sizeof(*g->sort));
+    g->eval = mem_take(m, par_threads(), 1, sizeof(*g->eval));
+    if (m->failed)
+        return no_memory();
+    for (size_t t = 0; t < par_threads(); t++)
+        sim_eval_open(&g->eval[t], m, w, &g->rows, &g->o->wants);
+    *g->out = (struct sim_result){
+        .n_users = n,
+        .round = mem_array(g->o->rounds, sizeof(*g->out->round)),
+        .person = mem_array(n, sizeof(*g->out->person)),
+        .choice = mem_array(segments, 1),
+    };
+    g->choice = g->out->choice;
+    return m->failed || g->out->round == NULL || g->out->person == NULL ||
+                   g->choice == NULL
+               ? no_memory()
+               : ERR_OK;
+}
+
+enum err sim_play(struct sim_result *out, const struct sim_world *w,
+                  const struct sim_game_opts *o)
+{
+    struct game g = {.w = w, .o = o, .out = out};
+    struct mem_scratch m = {0};
+    enum err e = check(&g);
+
+    *out = (struct sim_result){.n_users = 0};
+    if (e == ERR_OK)
+        e = take_room(&g, &m);
+    if (e == ERR_OK)
+        e = rec_model_options_json(o->like, &g.options);
+    if (e == ERR_OK) {
+        for (size_t u = 0; u < w->all.n_users; u++)
+            g.lambda[u] = sim_taste_of(&o->tastes, o->seed, w->all.user_key[u]);
+        first_choice(&g);
+        e = play(&g);
+    }
+    sim_rows_free(&g.rows);
+    free(g.options);
+    mem_drop(&m);
+    if (e != ERR_OK)
+        sim_result_free(out);
+    return e;
+}

@@ -1,0 +1,35 @@
+/* privacy_sim/solver_table.c - the table of solvers, from SIM_SOLVERS. */
+#include <string.h>
+
+#include "base/opt.h"
+#include "privacy_sim/solver.h"
+
+#define X(name) extern const struct sim_solver sim_solver_##name;
+#include "privacy_sim/solvers.def"
+#undef X
+
+const struct sim_solver *const sim_solvers[] = {
+#define X(name) &sim_solver_##name,
+#include "privacy_sim/solvers.def"
+#undef X
+    NULL,
+};
+
+enum err sim_solver_find(const char *name, const struct sim_solver **out)
+{
+    const char *names[16] = {NULL};
+
+    for (size_t i = 0; sim_solvers[i] != NULL; i++) {
+        if (strcmp(sim_solvers[i]->name, name) == 0) {
+            *out = sim_solvers[i];
+            return ERR_OK;
+        }
+        if (i + 1 < 16)
+            names[i] = sim_solvers[i]->name;
+    }
+    const char *near = opt_nearest(name, names);
+
+    return err_set(ERR_ARG, "there is no solver \"%s\"%s%s%s", name,
+                   near != NULL ? ", did you mean \"" : "",
+                   near != NULL ? near : "", near != NULL ? "\"?" : "");
+}
