@@ -52,6 +52,10 @@ void sim_eval_open(struct sim_eval *e, struct mem_scratch *m,
         .kept_choice = mem_take(m, segments, 1, 1),
         .theta = mem_take(m, 2 * segments + 4, 1, sizeof(double)),
     };
+    if (segments <= 16)
+        e->table = mem_take(m, (size_t)1 << segments, 1, sizeof(float));
+    else
+        e->table = mem_take(m, segments + 1, 1, sizeof(float));
     for (size_t k = 0; k < KRN_PICK_MOST; k++) {
         e->gain[k] = 1 / krn_log2_f64((double)k + 2);
         e->ideal[k + 1] = e->ideal[k] + e->gain[k];
@@ -156,7 +160,7 @@ static void mark(struct sim_eval *e, bool set)
         e->role[w->report_item[r]] = set ? REPORTS : 0;
 }
 
-void sim_eval_user(struct sim_eval *e, size_t user, double lambda)
+void sim_eval_stand(struct sim_eval *e, size_t user, double lambda)
 {
     const struct sim_world *w = e->w;
 
@@ -167,6 +171,13 @@ void sim_eval_user(struct sim_eval *e, size_t user, double lambda)
     e->price = e->total = 0;
     for (size_t k = 0; k < e->n; k++)
         e->total += w->weight[w->seg_ptr[user] + k];
+}
+
+void sim_eval_user(struct sim_eval *e, size_t user, double lambda)
+{
+    const struct sim_world *w = e->w;
+
+    sim_eval_stand(e, user, lambda);
     memset(e->on, 0, e->n);
     memset(e->sum, 0, w->all.n_items * sizeof(*e->sum));
     bar_attributes(e, e->sum);
@@ -287,11 +298,11 @@ double sim_eval_ndcg(const struct sim_eval *e, size_t cut)
     return ndcg(e, true, cut);
 }
 
-double sim_eval_cost(const struct sim_eval *e)
+static double cost_of(const struct sim_eval *e, int64_t price)
 {
-    if (e->price == 0 || e->total == 0)
+    if (price == 0 || e->total == 0)
         return 0;
-    const double share = (double)e->price / (double)e->total;
+    const double share = (double)price / (double)e->total;
 
     /* p = 1 is exact: no rounding stands between a cost and its share */
     return e->how->power > 1 || e->how->power < 1
@@ -299,27 +310,30 @@ double sim_eval_cost(const struct sim_eval *e)
                : share;
 }
 
-/* Segments that are not as the default has them, and what staying is worth. */
-static double habit(const struct sim_eval *e)
+double sim_eval_cost(const struct sim_eval *e)
 {
-    const struct sim_wants *h = e->how;
-    size_t moved = 0;
-
-    if (!(h->effort > 0) && !(h->stickiness > 0))
-        return 0;
-    for (size_t k = 0; k < e->n; k++)
-        moved += e->on[k] != h->default_on;
-    return (moved == 0 ? h->stickiness : 0) - h->effort * (double)moved;
+    return cost_of(e, e->price);
 }
 
-double sim_eval_felt(const struct sim_eval *e, double quality)
+double sim_eval_felt(const struct sim_eval *e, double quality, int64_t price,
+                     size_t on)
 {
-    return quality - e->how->present * e->lambda * sim_eval_cost(e) + habit(e);
+    const struct sim_wants *h = e->how;
+    const size_t moved = h->default_on ? e->n - on : on;
+
+    return quality - h->present * e->lambda * cost_of(e, price) -
+           h->effort * (double)moved + (moved == 0 ? h->stickiness : 0);
 }
 
 double sim_eval_anticipated(const struct sim_eval *e)
 {
-    return sim_eval_felt(e, sim_eval_quality(e, false));
+    size_t on = 0;
+
+    for (size_t k = 0; k < e->n; k++)
+        on += e->on[k];
+    /* rounded as in the tables of exact, so that equal choices are equal */
+    return sim_eval_felt(e, (double)(float)sim_eval_quality(e, false), e->price,
+                         on);
 }
 
 double sim_eval_realised(const struct sim_eval *e)

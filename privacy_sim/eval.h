@@ -52,6 +52,7 @@ struct sim_eval {
     size_t *first;        /* [most segments + 2] into order */
     uint8_t *kept_choice; /* [most segments] scratch of solvers */
     double *theta;        /* [2 * most segments + 4] likewise */
+    float *table;         /* [choices] likewise, where exact can */
     struct krn_pick top;
     double gain[KRN_PICK_MOST], ideal[KRN_PICK_MOST + 1];
     /* Of the person: */
@@ -68,6 +69,8 @@ void sim_eval_open(struct sim_eval *e, struct mem_scratch *m,
 
 /* Turn to a person; nothing is shown at first.  O(rows of the recommender). */
 void sim_eval_user(struct sim_eval *e, size_t user, double lambda);
+/* The same without scores and lists: for sim_eval_felt() alone. */
+void sim_eval_stand(struct sim_eval *e, size_t user, double lambda);
 /* Leave the person: their marks go.  Before the next sim_eval_user(). */
 void sim_eval_leave(struct sim_eval *e);
 
@@ -87,8 +90,10 @@ double sim_eval_quality(const struct sim_eval *e, bool report);
 double sim_eval_cost(const struct sim_eval *e);
 double sim_eval_anticipated(const struct sim_eval *e);
 double sim_eval_realised(const struct sim_eval *e);
-/* The same from parts: what sim_eval_anticipated() is for a quality. */
-double sim_eval_felt(const struct sim_eval *e, double quality);
+/* The same from parts: utility as it is felt when deciding, of a choice that
+ * has this quality, shows segments of this weight, and so many of them. */
+double sim_eval_felt(const struct sim_eval *e, double quality, int64_t price,
+                     size_t on);
 
 /* Of the report items in the first `cut` <= 20 of the list. */
 double sim_eval_recall(const struct sim_eval *e, size_t cut);

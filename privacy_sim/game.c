@@ -16,6 +16,7 @@
 #define STREAM_MOVE ((uint64_t)1 << 32)
 #define STREAM_FIXED ((uint64_t)2 << 32)
 #define STREAM_PAST ((uint64_t)3 << 32)
+#define STREAM_FOLD ((uint64_t)5 << 32)
 #define STREAM_RETRAIN ((uint64_t)4 << 32)
 
 struct game {
@@ -30,7 +31,11 @@ struct game {
     uint32_t *list;         /* [n_users][SIM_LIST] */
     uint8_t *listed;        /* [n_items] */
     double *sort;           /* [n_users] */
-    struct sim_rows rows;
+    size_t choices;         /* of everybody, where beliefs shrink */
+    float *quality;         /* [n_users][choices] */
+    float *usual;           /* [n_groups][choices] */
+    uint32_t *fold;         /* [n_users] */
+    struct sim_rows rows[SIM_FOLDS];
     struct sim_eval *eval; /* [threads] */
     double *tried;         /* [tasks] */
     size_t round;
@@ -60,14 +65,16 @@ void sim_result_free(struct sim_result *r)
 /* --- the platform ----------------------------------------------------------
  */
 
-/* Rows of what `choice` shows. */
-static void show(const struct game *g, const uint8_t *choice)
+/* Rows of what `choice` shows, without the people of a fold. */
+static void show(const struct game *g, const uint8_t *choice, size_t fold)
 {
     const struct sim_world *w = g->w;
 
     for (size_t u = 0; u < w->all.n_users; u++) {
+        const bool in = g->o->folds < 2 || g->fold[u] != fold;
+
         for (size_t r = w->all.user_ptr[u]; r < w->all.user_ptr[u + 1]; r++)
-            g->keep[r] = choice[w->seg_ptr[u] + w->segment[r]];
+            g->keep[r] = in && choice[w->seg_ptr[u] + w->segment[r]];
     }
 }
 
@@ -110,6 +117,11 @@ static enum err learn(const struct game *g, struct sim_rows *out,
     rec_model_free(m);
     rec_data_free(&d);
     return e;
+}
+
+static size_t n_folds(const struct game *g)
+{
+    return g->o->folds < 2 ? 1 : g->o->folds;
 }
 
 /* What everybody shows to the platform this round: their present choice, or
@@ -191,14 +203,16 @@ static void one_person(struct game *g, struct sim_eval *e, size_t u)
     const size_t at = g->w->seg_ptr[u];
     struct sim_person *p = &g->out->person[u];
 
+    e->r = &g->rows[g->fold[u]];
     sim_eval_user(e, u, g->lambda[u]);
     sim_eval_choose(e, g->choice + at);
     look(e, p, g->list + u * SIM_LIST);
     memcpy(g->next + at, g->choice + at, e->n);
-    if (g->o->m.rule != SIM_FIXED) {
-        sim_eval_length(e, e->how->cut);
+    sim_eval_length(e, e->how->cut);
+    if (g->choices > 0)
+        sim_exact_table(e, &g->o->m, g->quality + u * g->choices);
+    else if (g->o->m.rule != SIM_FIXED)
         p->residual = fmax(0, best_choice(g, e, u) - p->utility_anticipated);
-    }
     sim_eval_leave(e);
 }
 
@@ -209,6 +223,61 @@ static void people_task(void *arg, size_t task, size_t thread)
 
     for (size_t u = task * BUNCH; u < last && u < n; u++)
         one_person(g, &g->eval[thread], u);
+}
+
+/* --- beliefs ---------------------------------------------------------------
+ */
+
+/* What is usual: the mean quality of each choice in each group. */
+static void learn_usual(struct game *g)
+{
+    const struct sim_world *w = g->w;
+    const size_t n = g->choices;
+
+    for (size_t k = 0; k < w->n_groups; k++) {
+        for (size_t i = 0; i < n; i++) {
+            double sum = 0, people = 0;
+
+            for (size_t u = 0; u < w->all.n_users; u++) {
+                if (w->group[u] != k)
+                    continue;
+                sum += (double)g->quality[u * n + i];
+                people++;
+            }
+            g->usual[k * n + i] = (float)(people > 0 ? sum / people : 0);
+        }
+    }
+}
+
+/* Choices by what people believe: their own table, shrunk to the usual. */
+static void believe_task(void *arg, size_t task, size_t thread)
+{
+    struct game *g = arg;
+    struct sim_eval *e = &g->eval[thread];
+    const struct sim_world *w = g->w;
+    const size_t n = w->all.n_users, last = (task + 1) * BUNCH;
+
+    for (size_t u = task * BUNCH; u < last && u < n; u++) {
+        const size_t at = w->seg_ptr[u];
+        const double items = (double)(w->decide_ptr[u + 1] - w->decide_ptr[u]);
+        const struct sim_belief b = {g->quality + u * g->choices,
+                                     g->usual + w->group[u] * g->choices,
+                                     items / (items + g->o->shrink)};
+        const struct sim_task t = {
+            .m = &g->o->m,
+            .stream = rng_derive(g->o->seed, RNG_DISCLOSE, w->all.user_key[u]),
+            .temperature = g->o->temperature};
+        const size_t now =
+            sim_exact_number(&g->o->m, g->choice + at, sim_segments(w, u));
+        double best;
+
+        sim_eval_stand(e, u, g->lambda[u]);
+        const size_t i = sim_exact_best(e, &t, &b, &best);
+
+        sim_exact_show(&g->o->m, e->n, i, g->next + at);
+        g->out->person[u].residual =
+            fmax(0, best - sim_exact_utility(e, &g->o->m, &b, now));
+    }
 }
 
 /* The choice that the solver found is taken where the person reconsiders now
@@ -334,15 +403,16 @@ static void sum_up(struct game *g, struct sim_round *r)
 static enum err retrain_one(struct game *g, size_t u, double *gain)
 {
     const struct sim_world *w = g->w;
-    const size_t at = w->seg_ptr[u], n = sim_segments(w, u);
+    const size_t at = w->seg_ptr[u];
     struct sim_rows own = {0};
     double before, after;
 
+    g->eval[0].r = &g->rows[g->fold[u]];
     sim_eval_user(&g->eval[0], u, g->lambda[u]);
     sim_eval_choose(&g->eval[0], g->choice + at);
     before = sim_eval_anticipated(&g->eval[0]);
     sim_eval_leave(&g->eval[0]);
-    show(g, g->choice);
+    show(g, g->choice, SIM_FOLDS);
     for (size_t r = w->all.user_ptr[u]; r < w->all.user_ptr[u + 1]; r++)
         g->keep[r] = g->next[at + w->segment[r]];
     ERR_TRY(learn(g, &own, NULL));
@@ -351,9 +421,7 @@ static enum err retrain_one(struct game *g, size_t u, double *gain)
     sim_eval_choose(&g->eval[0], g->next + at);
     after = sim_eval_anticipated(&g->eval[0]);
     sim_eval_leave(&g->eval[0]);
-    g->eval[0].r = &g->rows;
     sim_rows_free(&own);
-    (void)n;
     *gain = fmax(0, after - before);
     return ERR_OK;
 }
@@ -389,12 +457,20 @@ static enum err play_round(struct game *g, struct sim_round *r)
 {
     const double start = seconds();
 
-    sim_rows_free(&g->rows);
-    show(g, shown_now(g));
-    ERR_TRY(learn(g, &g->rows, g->out->digest));
+    const uint8_t *shown = shown_now(g);
+
+    for (size_t f = 0; f < n_folds(g); f++) {
+        sim_rows_free(&g->rows[f]);
+        show(g, shown, f);
+        ERR_TRY(learn(g, &g->rows[f], g->out->digest));
+    }
     const double trained = seconds();
 
     par_for((g->w->all.n_users + BUNCH - 1) / BUNCH, people_task, g);
+    if (g->choices > 0) {
+        learn_usual(g);
+        par_for((g->w->all.n_users + BUNCH - 1) / BUNCH, believe_task, g);
+    }
     sum_up(g, r);
     g->out->train_seconds += trained - start;
     g->out->solve_seconds += seconds() - trained;
@@ -424,6 +500,18 @@ static enum err play(struct game *g)
     return g->o->retrain > 0 ? retrain_some(g) : ERR_OK;
 }
 
+/* Folds by a draw of each person. */
+static void deal(struct game *g)
+{
+    const uint64_t stream =
+        rng_derive(g->o->seed, RNG_DISCLOSE, STREAM_FOLD);
+
+    for (size_t u = 0; u < g->w->all.n_users && g->o->folds > 1; u++)
+        g->fold[u] = (uint32_t)rng_scale(
+            rng_derive(stream, RNG_DISCLOSE, g->w->all.user_key[u]),
+            g->o->folds);
+}
+
 /* Everything, nothing, or by the platform's own draw. */
 static void first_choice(struct game *g)
 {
@@ -442,7 +530,25 @@ static void first_choice(struct game *g)
     memcpy(g->past, g->choice, w->seg_ptr[w->all.n_users]);
 }
 
-static enum err check(const struct game *g)
+/* Beliefs that shrink need choices that mean the same for everybody. */
+static enum err check_shrink(struct game *g)
+{
+    const size_t n = sim_segments(g->w, 0);
+
+    if (g->o->solver != &sim_solver_exact)
+        return err_set(ERR_ARG, "--shrink goes with --solver exact");
+    for (size_t u = 0; u < g->w->all.n_users; u++) {
+        if (sim_segments(g->w, u) != n)
+            return err_set(ERR_ARG,
+                           "--shrink needs segments that mean the same for "
+                           "everybody: whole, type or blocks, and attributes "
+                           "that everybody has");
+    }
+    g->choices = sim_exact_choices(&g->o->m, n);
+    return ERR_OK;
+}
+
+static enum err check(struct game *g)
 {
     for (size_t u = 0; u < g->w->all.n_users && g->o->m.rule != SIM_FIXED;
          u++) {
@@ -451,7 +557,8 @@ static enum err check(const struct game *g)
         if (why != NULL)
             return err_set(ERR_ARG, "%s", why);
     }
-    return ERR_OK;
+    return g->o->shrink > 0 && g->o->m.rule != SIM_FIXED ? check_shrink(g)
+                                                         : ERR_OK;
 }
 
 static enum err take_room(struct game *g, struct mem_scratch *m)
@@ -460,6 +567,9 @@ static enum err take_room(struct game *g, struct mem_scratch *m)
     const size_t n = w->all.n_users, segments = w->seg_ptr[n];
 
     g->lambda = mem_take(m, n, 1, sizeof(*g->lambda));
+    g->fold = mem_take(m, n, 1, sizeof(*g->fold));
+    g->quality = mem_take(m, n, g->choices, sizeof(*g->quality));
+    g->usual = mem_take(m, w->n_groups, g->choices, sizeof(*g->usual));
     g->next = mem_take(m, segments, 1, 1);
     g->past = mem_take(m, segments, 1, 1);
     g->keep = mem_take(m, w->all.n_rows, 1, 1);
@@ -470,7 +580,7 @@ static enum err take_room(struct game *g, struct mem_scratch *m)
     if (m->failed)
         return no_memory();
     for (size_t t = 0; t < par_threads(); t++)
-        sim_eval_open(&g->eval[t], m, w, &g->rows, &g->o->wants);
+        sim_eval_open(&g->eval[t], m, w, &g->rows[0], &g->o->wants);
     *g->out = (struct sim_result){
         .n_users = n,
         .round = mem_array(g->o->rounds, sizeof(*g->out->round)),
@@ -499,10 +609,12 @@ enum err sim_play(struct sim_result *out, const struct sim_world *w,
     if (e == ERR_OK) {
         for (size_t u = 0; u < w->all.n_users; u++)
             g.lambda[u] = sim_taste_of(&o->tastes, o->seed, w->all.user_key[u]);
+        deal(&g);
         first_choice(&g);
         e = play(&g);
     }
-    sim_rows_free(&g.rows);
+    for (size_t f = 0; f < SIM_FOLDS; f++)
+        sim_rows_free(&g.rows[f]);
     free(g.options);
     mem_drop(&m);
     if (e != ERR_OK)

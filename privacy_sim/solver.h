@@ -41,8 +41,36 @@ extern const struct sim_solver *const sim_solvers[];
 ERR_CHECK
 enum err sim_solver_find(const char *name, const struct sim_solver **out);
 
-/* What exact does, for any mechanism that it can: also the yardstick of the
- * others' residuals. */
+/* --- exact (privacy_sim/solver_exact.c), also the others' yardstick ---------
+ */
 extern const struct sim_solver sim_solver_exact;
+
+/* Legal choices are numbered: binary 0, 1; prefix by recent segments shown;
+ * the others by the mask of segments (with atleast, some are not legal). */
+size_t sim_exact_choices(const struct sim_mechanism *m, size_t n);
+size_t sim_exact_number(const struct sim_mechanism *m, const uint8_t *on,
+                        size_t n);
+void sim_exact_choose(struct sim_eval *e, const struct sim_mechanism *m,
+                      size_t i);
+void sim_exact_show(const struct sim_mechanism *m, size_t n, size_t i,
+                    uint8_t *on);
+
+/* quality[choices] on the decision items, for the person that e stands on. */
+void sim_exact_table(struct sim_eval *e, const struct sim_mechanism *m,
+                     float *quality);
+
+/* What a person expects of a choice: their own quality, or (usual not NULL) a
+ * mean of that, at weight `own`, and of what is usual for people like them. */
+struct sim_belief {
+    const float *quality, *usual; /* [choices] */
+    double own;
+};
+
+/* Utility of choice i; the number of the best one, and its utility. */
+double sim_exact_utility(const struct sim_eval *e,
+                         const struct sim_mechanism *m,
+                         const struct sim_belief *b, size_t i);
+size_t sim_exact_best(const struct sim_eval *e, const struct sim_task *t,
+                      const struct sim_belief *b, double *utility);
 
 #endif

@@ -13,9 +13,9 @@
 static struct values {
     const char *model, *mechanism, *sensitivity, *solver, *exclude, *utility,
         *attributes, *category, *group, *start, *usual, *people;
-    int64_t samples, rounds, min_rows, min_people, retrain;
+    int64_t samples, folds, rounds, min_rows, min_people, retrain;
     double rate, inertia, threshold, bound, power, attribute_cost, temperature,
-        effort, stickiness, present;
+        effort, stickiness, present, shrink;
     bool fictitious;
 } v;
 static struct rec_model *model; /* made by more(), used by run() */
@@ -40,8 +40,14 @@ static const struct opt rows[] = {
      "its rate of learning; 0 = .3 up to 200 samples, else .1"},
     {"rounds", 0, OPT_INT, AT(rounds), "50", 1, 1e4, "N",
      "at most so many trainings of the platform"},
+    {"folds", 0, OPT_INT, AT(folds), "0", 0, SIM_FOLDS, "F",
+     "serve people by recommenders that learnt from the other F - 1 parts of "
+     "them"},
     {"inertia", 0, OPT_REAL, AT(inertia), "0.3", 0, 1, "Q",
      "chance to reconsider in the first round; it falls later"},
+    {"shrink", 0, OPT_REAL, AT(shrink), "500", 0, 1e9, "N",
+     "people trust n decision items of their own n / (n + N), and else what "
+     "is usual in their group; 0 = themselves alone"},
     {"threshold", 0, OPT_REAL, AT(threshold), "0", 0, 1, "X",
      "gain that is too small to move for"},
     {"bound", 0, OPT_REAL, AT(bound), "0.01", 0, 1, "X",
@@ -126,8 +132,10 @@ static enum err game_of(const struct cmd_common *c, struct sim_game_opts *out)
         .rate = v.rate,
         .temperature = v.temperature,
         .like = model,
+        .folds = (size_t)v.folds,
         .rounds = (size_t)v.rounds,
         .inertia = v.inertia,
+        .shrink = v.shrink,
         .threshold = v.threshold,
         .settled = v.bound,
         .cold = strcmp(v.start, "none") == 0,
