@@ -503,8 +503,7 @@ static enum err play(struct game *g)
 /* Folds by a draw of each person. */
 static void deal(struct game *g)
 {
-    const uint64_t stream =
-        rng_derive(g->o->seed, RNG_DISCLOSE, STREAM_FOLD);
+    const uint64_t stream = rng_derive(g->o->seed, RNG_DISCLOSE, STREAM_FOLD);
 
     for (size_t u = 0; u < g->w->all.n_users && g->o->folds > 1; u++)
         g->fold[u] = (uint32_t)rng_scale(

@@ -22,7 +22,7 @@
 #include "rec/model.h"
 
 #define SIM_FOLDS 32 /* at most */
-#define SIM_LIST 10 /* items of the lists whose coverage is counted */
+#define SIM_LIST 10  /* items of the lists whose coverage is counted */
 
 struct sim_game_opts {
     struct sim_mechanism m;
@@ -32,21 +32,21 @@ struct sim_game_opts {
     size_t samples;
     double rate, temperature;
     const struct rec_model *like; /* untrained: kind and options */
-    size_t folds;  /* above 1: people are dealt into so many parts, and get
-                      their lists from a recommender that learnt from the
-                      other parts: nobody's own data flatters their list */
-    size_t rounds;                /* at most */
-    double inertia;               /* chance to reconsider in round 1; in round t
-                                     that over 1 + t / 10 */
-    double shrink; /* people trust their own decision items n / (n + shrink),
-                      and else what is usual in their group; 0: themselves */
-    double threshold;             /* least gain that moves anybody */
-    double settled;  /* mean residual over mean utility at the end */
-    bool cold;       /* begin with nothing disclosed, else all */
-    bool fictitious; /* train on a draw from everybody's past
-                        choices, not on the present ones */
-    size_t retrain;  /* people for the residual by training again
-                        with their own change */
+    size_t folds;     /* above 1: people are dealt into so many parts, and get
+                         their lists from a recommender that learnt from the
+                         other parts: nobody's own data flatters their list */
+    size_t rounds;    /* at most */
+    double inertia;   /* chance to reconsider in round 1; in round t
+                         that over 1 + t / 10 */
+    double shrink;    /* people trust their own decision items n / (n + shrink),
+                         and else what is usual in their group; 0: themselves */
+    double threshold; /* least gain that moves anybody */
+    double settled;   /* mean residual over mean utility at the end */
+    bool cold;        /* begin with nothing disclosed, else all */
+    bool fictitious;  /* train on a draw from everybody's past
+                         choices, not on the present ones */
+    size_t retrain;   /* people for the residual by training again
+                         with their own change */
     uint64_t seed;
 };
 

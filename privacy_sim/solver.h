@@ -41,6 +41,11 @@ extern const struct sim_solver *const sim_solvers[];
 ERR_CHECK
 enum err sim_solver_find(const char *name, const struct sim_solver **out);
 
+/* d/dtheta of log p(on), times `advantage`, for independent coins of the logits
+ * theta[n]: what REINFORCE climbs (privacy_sim/solver_reinforce.c). */
+void sim_coin_gradient(const uint8_t *on, const double *theta, size_t n,
+                       double advantage, double *gradient);
+
 /* --- exact (privacy_sim/solver_exact.c), also the others' yardstick ---------
  */
 extern const struct sim_solver sim_solver_exact;

@@ -100,7 +100,8 @@ static int64_t price_of(const struct sim_eval *e, uint64_t mask)
     return price;
 }
 
-double sim_exact_utility(const struct sim_eval *e, const struct sim_mechanism *m,
+double sim_exact_utility(const struct sim_eval *e,
+                         const struct sim_mechanism *m,
                          const struct sim_belief *b, size_t i)
 {
     const uint64_t mask = mask_of(m, e->n, i);

@@ -71,10 +71,17 @@ static void draw_coins(const struct sim_eval *e, const struct sim_task *t,
         memset(on, 0, e->n);
 }
 
+void sim_coin_gradient(const uint8_t *on, const double *theta, size_t n,
+                       double advantage, double *gradient)
+{
+    for (size_t k = 0; k < n; k++)
+        gradient[k] = advantage * ((double)on[k] - chance(theta[k]));
+}
+
 static double learn_coins(struct sim_eval *e, const struct sim_task *t)
 {
     const double rate = rate_of(t);
-    double *theta = e->theta;
+    double *theta = e->theta, *gradient = e->theta + e->n;
     uint8_t *on = e->kept_choice;
     struct running b = {.any = false};
 
@@ -86,11 +93,11 @@ static double learn_coins(struct sim_eval *e, const struct sim_task *t)
         sim_eval_choose(e, on);
         const double a = advantage(&b, sim_eval_anticipated(e));
 
+        sim_coin_gradient(on, theta, e->n, a, gradient);
         for (size_t k = 0; k < e->n; k++) {
             const double p = chance(theta[k]);
 
-            theta[k] += rate * (a * ((double)on[k] - p) -
-                                entropy * theta[k] * p * (1 - p));
+            theta[k] += rate * (gradient[k] - entropy * theta[k] * p * (1 - p));
         }
     }
     for (size_t k = 0; k < e->n; k++)

@@ -1,0 +1,707 @@
+/* tests/test_sim.c - invariants of simulated disclosure. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/par.h"
+#include "base/rng.h"
+#include "kernels/power.h"
+#include "privacy_sim/game.h"
+#include "rec/rank.h"
+#include "store/import.h"
+#include "store/wipe.h"
+
+#define USERS 160
+#define ITEMS 90
+#define ROWS 25
+
+static char store[64];
+
+/* Person number p of the made-up people, who is called by `name`. */
+static void write_rows(FILE *f, size_t p, size_t name)
+{
+    const uint64_t own = rng_derive(77, RNG_SYNTH, p);
+    bool met[ITEMS] = {false};
+    size_t n = 0;
+
+    for (uint64_t i = 0; n < ROWS; i++) {
+        const size_t half = rng_f32(own, RNG_SYNTH, 2 * i) < 0.8f
+                                ? p % 2
+                                : 1 - p % 2; /* taste */
+        const float x = rng_f32(own, RNG_SYNTH, 2 * i + 1);
+        const size_t item = half * ITEMS / 2 + (size_t)(x * x * (ITEMS / 2));
+
+        if (met[item])
+            continue;
+        met[item] = true;
+        fprintf(f, "u%zu,i%zu,1,%zu\n", name, item, 1000 + n++);
+    }
+}
+
+/* shift: person p is called p + shift. */
+static void make_store(size_t shift)
+{
+    const struct sto_import_opts opts = {.format = STO_AUTO};
+    char rows[100], people[100], items[100];
+    struct sto_import_stats stats;
+    struct sto_import *im;
+    struct sto *st;
+
+    (void)snprintf(store, sizeof(store), "/tmp/recd-sim-XXXXXX");
+    assert_non_null(mkdtemp(store));
+    (void)snprintf(rows, sizeof(rows), "%s/rows.csv", store);
+    (void)snprintf(people, sizeof(people), "%s/people.csv", store);
+    (void)snprintf(items, sizeof(items), "%s/items.csv", store);
+    FILE *f = fopen(rows, "w"), *g = fopen(people, "w"), *h = fopen(items, "w");
+
+    assert_true(f != NULL && g != NULL && h != NULL);
+    fprintf(f, "user,item,rating,timestamp\n");
+    fprintf(g, "user_id,side,age\n");
+    fprintf(h, "item_id,kind\n");
+    for (size_t p = 0; p < USERS; p++) {
+        const size_t name = (p + shift) % USERS;
+
+        write_rows(f, p, name);
+        fprintf(g, "u%zu,%s,%zu\n", name, p % 2 == 0 ? "left" : "right",
+                p % 3 * 10);
+    }
+    for (size_t i = 0; i < ITEMS; i++)
+        fprintf(h, "i%zu,kind-%zu\n", i, i % 4);
+    assert_int_equal(fclose(f) + fclose(g) + fclose(h), 0);
+    assert_int_equal(sto_import_new(&im, &opts), ERR_OK);
+    assert_int_equal(sto_import_read(im, rows), ERR_OK);
+    assert_int_equal(sto_import_entities(im, STO_USERS, people), ERR_OK);
+    assert_int_equal(sto_import_entities(im, STO_ITEMS, items), ERR_OK);
+    assert_int_equal(sto_open(&st, store, STO_WRITE), ERR_OK);
+    assert_int_equal(sto_import_commit(im, st, &stats), ERR_OK);
+    sto_import_free(im);
+    sto_close(st);
+}
+
+static enum err load(struct sim_world *w, const char *mechanism,
+                     const char *attributes, const char *group)
+{
+    struct sim_mechanism m;
+    struct sto_view *v;
+    struct sto *st;
+
+    assert_int_equal(sim_mechanism_parse(&m, mechanism), ERR_OK);
+    const struct sim_world_opts o = {.split = m.split,
+                                     .blocks = m.blocks,
+                                     .attributes = attributes,
+                                     .category = "kind",
+                                     .min_rows = 10,
+                                     .min_people = 1,
+                                     .attribute_cost = 0.05,
+                                     .seed = 3};
+
+    assert_int_equal(sto_open(&st, store, STO_READ), ERR_OK);
+    assert_int_equal(sto_view_open(&v, st), ERR_OK);
+    const enum err e = sim_world_load(w, v, &o, group);
+
+    sto_view_close(v);
+    sto_close(st);
+    return e;
+}
+
+static struct rec_model *like(const char *name)
+{
+    const struct rec_model_ops *ops;
+    struct rec_model *m;
+
+    assert_int_equal(rec_model_find(name, &ops), ERR_OK);
+    assert_int_equal(rec_model_new(&m, ops), ERR_OK);
+    if (strcmp(name, "itemknn") == 0) /* sums of whole numbers */
+        assert_int_equal(opt_assign(ops->opts, m->opts, "user-exponent", "0"),
+                         ERR_OK);
+    return m;
+}
+
+static void learn(struct sim_rows *rows, struct rec_model *m,
+                  const struct sim_world *w)
+{
+    assert_int_equal(rec_model_fit(m, &w->all, NULL), ERR_OK);
+    assert_int_equal(sim_rows_of(rows, m, &w->all), ERR_OK);
+}
+
+static const struct sim_wants usual_wants = {.quality = SIM_NDCG,
+                                             .cut = 10,
+                                             .power = 1,
+                                             .present = 1,
+                                             .default_on = true};
+
+/* --- the world -------------------------------------------------------------
+ */
+
+static void segments_cover_the_profile_once(void **state)
+{
+    static const char *const mechanism[] = {"whole+free", "type+free",
+                                            "blocks:8+free", "category+free",
+                                            "item+free"};
+    static const size_t most[] = {1, 2, 9, 6, ROWS};
+
+    (void)state;
+    make_store(0);
+    for (size_t s = 0; s < 5; s++) {
+        struct sim_world w;
+
+        assert_int_equal(load(&w, mechanism[s], "side,age", "side"), ERR_OK);
+        assert_int_equal(w.all.n_users, USERS);
+        assert_int_equal(w.n_groups, 2);
+        for (size_t u = 0; u < w.all.n_users; u++) {
+            const size_t rows = w.all.user_ptr[u + 1] - w.all.user_ptr[u];
+            const size_t n = sim_segments(&w, u);
+            int64_t weight = 0;
+            size_t attributes = 0;
+
+            assert_int_equal(rows, 15 + 2); /* 60 % of 25, two attributes */
+            assert_int_equal(w.decide_ptr[u + 1] - w.decide_ptr[u], 5);
+            assert_int_equal(w.report_ptr[u + 1] - w.report_ptr[u], 5);
+            assert_in_range(n, 1, most[s]);
+            for (size_t r = w.all.user_ptr[u]; r < w.all.user_ptr[u + 1]; r++) {
+                assert_in_range(w.segment[r], 0, n - 1);
+                if (r > w.all.user_ptr[u])
+                    assert_true(w.all.item[r] > w.all.item[r - 1]);
+                attributes += w.is_attribute[w.all.item[r]];
+                for (size_t k = w.decide_ptr[u]; k < w.decide_ptr[u + 1]; k++)
+                    assert_int_not_equal(w.decide_item[k], w.all.item[r]);
+                for (size_t k = w.report_ptr[u]; k < w.report_ptr[u + 1]; k++)
+                    assert_int_not_equal(w.report_item[k], w.all.item[r]);
+            }
+            assert_int_equal(attributes, 2);
+            for (size_t k = 0; k < n; k++)
+                weight += w.weight[w.seg_ptr[u] + k];
+            assert_int_equal(weight, 15 * 20 + 2 * 15);
+        }
+        sim_world_free(&w);
+    }
+    sto_wipe_folder(store);
+}
+
+/* Blocks are consecutive in time and differ by one item at most. */
+static void blocks_follow_time(void **state)
+{
+    struct sim_world w;
+
+    (void)state;
+    make_store(0);
+    assert_int_equal(load(&w, "blocks:4+free", "", "activity"), ERR_OK);
+    assert_int_equal(w.n_groups, 5);
+    for (size_t u = 0; u < w.all.n_users; u++) {
+        size_t count[4] = {0};
+
+        for (size_t r = w.all.user_ptr[u]; r < w.all.user_ptr[u + 1]; r++)
+            count[w.segment[r]]++;
+        for (size_t k = 0; k < 4; k++)
+            assert_in_range(count[k], 3, 4);
+    }
+    sim_world_free(&w);
+    assert_int_equal(load(&w, "whole+free", "hair", "activity"), ERR_ARG);
+    assert_non_null(strstr(err_note(), "hair"));
+    sto_wipe_folder(store);
+}
+
+/* --- rows and lists --------------------------------------------------------
+ */
+
+/* The list for everything is what rec_rank() gives. */
+static void lists_are_the_models(void **state)
+{
+    static const char *const name[] = {"itemknn", "ease", "bpr", "lightgcn"};
+    struct sim_world w;
+
+    (void)state;
+    make_store(0);
+    assert_int_equal(load(&w, "blocks:8+free", "", "activity"), ERR_OK);
+    for (size_t k = 0; k < 4; k++) {
+        struct rec_model *m = like(name[k]);
+        struct mem_scratch s = {0};
+        struct sim_rows rows;
+        struct sim_eval e;
+        uint8_t all[8];
+        size_t same = 0;
+
+        learn(&rows, m, &w);
+        sim_eval_open(&e, &s, &w, &rows, &usual_wants);
+        memset(all, 1, sizeof(all));
+        for (size_t u = 0; u < w.all.n_users; u++) {
+            const uint32_t nobody = REC_NOBODY;
+            const struct rec_query q = {1, &nobody, w.all.user_ptr + u,
+                                        w.all.item, NULL};
+            uint32_t list[10];
+
+            assert_int_equal(rec_rank(m, &q, 10, true, list, NULL), ERR_OK);
+            sim_eval_user(&e, u, 0.1);
+            sim_eval_choose(&e, all);
+            assert_int_equal(e.shown, 15);
+            same += memcmp(list, e.top.id, sizeof(list)) == 0;
+            sim_eval_leave(&e);
+        }
+        assert_in_range(same, USERS - 4, USERS); /* ties that were rounded */
+        mem_drop(&s);
+        sim_rows_free(&rows);
+        rec_model_free(m);
+    }
+    struct rec_model *m = like("ials"); /* solves: does not add up */
+    struct sim_rows rows;
+
+    assert_int_equal(rec_model_fit(m, &w.all, NULL), ERR_OK);
+    assert_int_equal(sim_rows_of(&rows, m, &w.all), ERR_ARG);
+    rec_model_free(m);
+    sim_world_free(&w);
+    sto_wipe_folder(store);
+}
+
+/* Toggling there and back leaves the sums of a fresh start. */
+static void toggling_leaves_no_trace(void **state)
+{
+    static const char *const mechanism[] = {"blocks:8+free", "item+free"};
+
+    (void)state;
+    make_store(0);
+    for (size_t s = 0; s < 4; s++) {
+        struct rec_model *m = like("ease");
+        struct mem_scratch room = {0};
+        struct sim_wants wants = usual_wants;
+        struct sim_eval a, b;
+        struct sim_rows rows;
+        struct sim_world w;
+
+        wants.exclude_all = s >= 2;
+        assert_int_equal(load(&w, mechanism[s % 2], "side", "activity"),
+                         ERR_OK);
+        learn(&rows, m, &w);
+        sim_eval_open(&a, &room, &w, &rows, &wants);
+        sim_eval_open(&b, &room, &w, &rows, &wants);
+        for (size_t u = 0; u < 20; u++) {
+            sim_eval_user(&a, u, 0.1);
+            for (uint64_t k = 0; k < 200; k++) {
+                sim_eval_toggle(&a, (size_t)rng_below(u, RNG_DISCLOSE, k, a.n));
+                if (k % 50 != 49)
+                    continue;
+                sim_eval_user(&b, u, 0.1);
+                sim_eval_choose(&b, a.on);
+                assert_memory_equal(a.sum, b.sum,
+                                    w.all.n_items * sizeof(*a.sum));
+                assert_memory_equal(a.top.id, b.top.id,
+                                    a.top.n * sizeof(*a.top.id));
+                assert_int_equal(a.price, b.price);
+                for (size_t i = 0; i < a.top.n; i++)
+                    assert_false(w.is_attribute[a.top.id[i]]);
+                sim_eval_leave(&b);
+            }
+            sim_eval_leave(&a);
+        }
+        mem_drop(&room);
+        sim_rows_free(&rows);
+        sim_world_free(&w);
+        rec_model_free(m);
+    }
+    sto_wipe_folder(store);
+}
+
+/* --- choices ---------------------------------------------------------------
+ */
+
+static void best_of(const char *mechanism, const char *solver, double lambda,
+                    size_t samples, double *utility, double *all_on)
+{
+    const struct sim_solver *how;
+    struct rec_model *m = like("itemknn");
+    struct mem_scratch s = {0};
+    struct sim_mechanism mech;
+    struct sim_rows rows;
+    struct sim_world w;
+    struct sim_eval e;
+
+    assert_int_equal(load(&w, mechanism, "side", "activity"), ERR_OK);
+    assert_int_equal(sim_mechanism_parse(&mech, mechanism), ERR_OK);
+    assert_int_equal(sim_solver_find(solver, &how), ERR_OK);
+    learn(&rows, m, &w);
+    sim_eval_open(&e, &s, &w, &rows, &usual_wants);
+    for (size_t u = 0; u < w.all.n_users; u++) {
+        const struct sim_task t = {
+            .m = &mech, .stream = w.all.user_key[u], .samples = samples};
+        uint8_t on[128];
+
+        sim_eval_user(&e, u, lambda);
+        assert_null(how->lacks(&mech, e.n));
+        memset(on, 1, e.n);
+        sim_eval_choose(&e, on);
+        if (all_on != NULL)
+            all_on[u] = sim_eval_anticipated(&e);
+        utility[u] = how->best(&e, &t);
+        assert_true(sim_is_legal(&mech, e.on, e.n));
+        assert_true(fabs(utility[u] - sim_eval_anticipated(&e)) < 1e-12);
+        sim_eval_leave(&e);
+    }
+    mem_drop(&s);
+    sim_rows_free(&rows);
+    sim_world_free(&w);
+    rec_model_free(m);
+}
+
+static void freer_is_never_worse_for_a_frozen_model(void **state)
+{
+    double binary[USERS], prefix[USERS], least[USERS], all[USERS];
+    size_t better = 0;
+
+    (void)state;
+    make_store(0);
+    best_of("whole+binary", "exact", 0.1, 1, binary, NULL);
+    best_of("blocks:8+prefix", "exact", 0.1, 1, prefix, NULL);
+    best_of("blocks:8+atleast:3", "exact", 0.1, 1, least, NULL);
+    best_of("blocks:8+free", "exact", 0.1, 1, all, NULL);
+    for (size_t u = 0; u < USERS; u++) {
+        assert_true(prefix[u] >= binary[u]);
+        assert_true(least[u] >= binary[u]);
+        assert_true(all[u] >= prefix[u] && all[u] >= least[u]);
+        better += all[u] > binary[u];
+    }
+    assert_true(better > USERS / 4);
+    sto_wipe_folder(store);
+}
+
+/* Nothing is shown when it costs too much; everything that helps when it is
+ * free; and the learning and the greedy solver are not far from exact. */
+static void solvers_climb(void **state)
+{
+    double exact[USERS], learnt[USERS], greedy[USERS], all[USERS], none[USERS];
+    double most = 0, got = 0, near = 0;
+
+    (void)state;
+    make_store(0);
+    best_of("blocks:8+free", "exact", 1e9, 1, none, NULL);
+    best_of("blocks:8+free", "exact", 0.1, 1, exact, all);
+    best_of("blocks:8+free", "reinforce", 0.1, 200, learnt, NULL);
+    best_of("blocks:8+free", "greedy", 0.1, 1, greedy, NULL);
+    for (size_t u = 0; u < USERS; u++) {
+        assert_true(none[u] >= 0 && none[u] <= 1); /* no cost was paid */
+        assert_true(exact[u] >= learnt[u] && exact[u] >= greedy[u]);
+        most += exact[u] - all[u];
+        got += learnt[u] - all[u];
+        near += greedy[u] - all[u];
+    }
+    assert_true(got > 0.6 * most);
+    assert_true(near > 0.8 * most);
+    best_of("item+free", "greedy", 0.1, 1, greedy, NULL);
+    best_of("blocks:8+prefix", "reinforce", 0.1, 100, learnt, NULL);
+    best_of("whole+binary", "reinforce", 0.1, 100, learnt, NULL);
+    sto_wipe_folder(store);
+}
+
+/* V = a x^q, C = x^p, p > q: the best share is (a q / (lambda p))^(1/(p-q)). */
+static void the_best_share_is_that_of_the_formula(void **state)
+{
+    static const double cases[][4] = {/* a, q, p, lambda */
+                                      {0.3, 0.5, 1, 0.2},
+                                      {0.3, 0.5, 2, 0.4},
+                                      {0.2, 0.3, 1, 0.1},
+                                      {0.5, 0.5, 1, 0.1}};
+    enum { K = 15 }; /* rows of a profile: blocks of one item */
+    struct sim_mechanism m;
+    struct sim_world w;
+
+    (void)state;
+    make_store(0);
+    assert_int_equal(load(&w, "blocks:15+prefix", "", "activity"), ERR_OK);
+    assert_int_equal(sim_mechanism_parse(&m, "blocks:15+prefix"), ERR_OK);
+    for (size_t c = 0; c < 4; c++) {
+        const double a = cases[c][0], q = cases[c][1], p = cases[c][2],
+                     lambda = cases[c][3];
+        struct sim_wants wants = usual_wants;
+        struct mem_scratch s = {0};
+        struct sim_rows rows = {.n_items = w.all.n_items};
+        struct sim_eval e;
+        float quality[K + 1];
+        double utility;
+
+        wants.power = p;
+        sim_eval_open(&e, &s, &w, &rows, &wants);
+        sim_eval_stand(&e, 5, lambda);
+        for (size_t i = 0; i <= K; i++)
+            quality[i] =
+                (float)(i == 0 ? 0 : a * krn_power_f64((double)i / K, q));
+        const struct sim_task t = {.m = &m};
+        const struct sim_belief b = {.quality = quality};
+        const size_t best = sim_exact_best(&e, &t, &b, &utility);
+        const double x = pow(a * q / (lambda * p), 1 / (p - q));
+
+        assert_true(fabs((double)best / K - (x < 1 ? x : 1)) <= 0.5 / K + 1e-9);
+        mem_drop(&s);
+    }
+    sim_world_free(&w);
+    sto_wipe_folder(store);
+}
+
+static void the_score_function_is_the_gradient(void **state)
+{
+    static const double theta[4] = {0.3, -0.8, 1.1, 0};
+    double exact[4] = {0}, sampled[4] = {0}, reward[16], p[4];
+    const size_t samples = 1000000;
+
+    (void)state;
+    for (size_t m = 0; m < 16; m++)
+        reward[m] = (double)rng_f32(5, RNG_SYNTH, m) * 2 - 0.4;
+    for (size_t k = 0; k < 4; k++)
+        p[k] = 1 / (1 + exp(-theta[k]));
+    for (size_t m = 0; m < 16; m++) {
+        double chance = 1;
+
+        for (size_t k = 0; k < 4; k++)
+            chance *= (m >> k & 1) != 0 ? p[k] : 1 - p[k];
+        for (size_t k = 0; k < 4; k++)
+            exact[k] += chance * reward[m] * ((double)(m >> k & 1) - p[k]);
+    }
+    for (size_t s = 0; s < samples; s++) {
+        uint8_t on[4];
+        double g[4];
+        size_t m = 0;
+
+        for (size_t k = 0; k < 4; k++) {
+            on[k] = rng_f64(6, RNG_DISCLOSE, 4 * s + k) < p[k];
+            m |= (size_t)on[k] << k;
+        }
+        sim_coin_gradient(on, theta, 4, reward[m], g);
+        for (size_t k = 0; k < 4; k++)
+            sampled[k] += g[k] / (double)samples;
+    }
+    double error = 0, size = 0;
+
+    for (size_t k = 0; k < 4; k++) {
+        error += (sampled[k] - exact[k]) * (sampled[k] - exact[k]);
+        size += exact[k] * exact[k];
+    }
+    assert_true(sqrt(error / size) < 0.01);
+}
+
+/* --- games -----------------------------------------------------------------
+ */
+
+static void play(struct sim_result *r, struct sim_world *w,
+                 const char *mechanism, struct sim_game_opts o)
+{
+    struct rec_model *m = like("itemknn");
+
+    assert_int_equal(load(w, mechanism, "side", "activity"), ERR_OK);
+    assert_int_equal(sim_mechanism_parse(&o.m, mechanism), ERR_OK);
+    o.like = m;
+    o.wants = usual_wants;
+    if (o.solver == NULL)
+        o.solver = &sim_solver_exact;
+    if (o.rounds == 0)
+        o.rounds = 6;
+    o.seed = 9;
+    assert_int_equal(sim_play(r, w, &o), ERR_OK);
+    rec_model_free(m);
+}
+
+static const struct sim_tastes some = {SIM_LOGNORMAL, {0.1, 1}};
+
+static void one_segment_makes_rules_equal(void **state)
+{
+    static const char *const mechanism[] = {"whole+binary", "whole+prefix",
+                                            "whole+free"};
+    struct sim_result r[3];
+
+    (void)state;
+    make_store(0);
+    for (size_t k = 0; k < 3; k++) {
+        struct sim_world w;
+
+        play(&r[k], &w, mechanism[k],
+             (struct sim_game_opts){.tastes = some, .inertia = 0.5});
+        sim_world_free(&w);
+        assert_int_equal(r[k].n_rounds, r[0].n_rounds);
+        assert_memory_equal(r[k].person, r[0].person,
+                            USERS * sizeof(*r[k].person));
+        assert_memory_equal(r[k].round, r[0].round,
+                            r[0].n_rounds * sizeof(*r[k].round));
+    }
+    for (size_t k = 0; k < 3; k++)
+        sim_result_free(&r[k]);
+    sto_wipe_folder(store);
+}
+
+static void threads_do_not_matter(void **state)
+{
+    static const size_t threads[] = {1, 2, 8};
+    static const char *const mechanism[] = {"blocks:8+free", "blocks:8+prefix",
+                                            "blocks:8+free"};
+
+    (void)state;
+    make_store(0);
+    for (size_t c = 0; c < 3; c++) {
+        struct sim_result r[3];
+
+        for (size_t k = 0; k < 3; k++) {
+            const struct sim_solver *learns;
+            struct sim_world w;
+
+            assert_int_equal(sim_solver_find("reinforce", &learns), ERR_OK);
+            par_set_threads(threads[k]);
+            play(&r[k], &w, mechanism[c],
+                 (struct sim_game_opts){.tastes = some,
+                                        .inertia = 0.5,
+                                        .rounds = 4,
+                                        .solver = c == 1 ? learns : NULL,
+                                        .samples = 40,
+                                        .shrink = c == 2 ? 100 : 0,
+                                        .folds = c == 0 ? 3 : 0});
+            assert_memory_equal(r[k].person, r[0].person,
+                                USERS * sizeof(*r[k].person));
+            assert_memory_equal(r[k].choice, r[0].choice,
+                                w.seg_ptr[w.all.n_users]);
+            assert_memory_equal(r[k].digest, r[0].digest, KEY_DIGEST_BYTES);
+            sim_world_free(&w);
+        }
+        for (size_t k = 0; k < 3; k++)
+            sim_result_free(&r[k]);
+    }
+    par_set_threads(0);
+    sto_wipe_folder(store);
+}
+
+/* Who is called what does not matter: with one lambda for all, everybody
+ * reconsidering at once and times in the data, no draw is left. */
+static void names_do_not_matter(void **state)
+{
+    struct sim_person before[USERS];
+
+    (void)state;
+    for (size_t shift = 0; shift < 2; shift++) {
+        struct sim_result r;
+        struct sim_world w;
+
+        make_store(shift * 31);
+        play(&r, &w, "blocks:8+free",
+             (struct sim_game_opts){
+                 .tastes = {SIM_CONST, {0.05}}, .inertia = 1, .rounds = 2});
+        for (size_t p = 0; p < USERS; p++) {
+            char name[20];
+            const int len =
+                snprintf(name, sizeof(name), "u%zu", (p + shift * 31) % USERS);
+            const uint32_t u =
+                rec_key_find(w.all.user_key, USERS, key_of(name, (size_t)len));
+
+            assert_int_not_equal(u, REC_NOBODY);
+            if (shift == 0)
+                before[p] = r.person[u];
+            else
+                assert_memory_equal(&before[p], &r.person[u],
+                                    sizeof(before[p]));
+        }
+        sim_result_free(&r);
+        sim_world_free(&w);
+        sto_wipe_folder(store);
+    }
+}
+
+static void tastes_decide(void **state)
+{
+    struct sim_result r;
+    struct sim_world w;
+    size_t shown = 0;
+
+    (void)state;
+    make_store(0);
+    play(&r, &w, "blocks:8+free",
+         (struct sim_game_opts){.tastes = {SIM_CONST, {1e9}}, .inertia = 5});
+    for (size_t u = 0; u < USERS; u++)
+        assert_int_equal(r.person[u].shown, 0);
+    assert_true(r.settled && r.round[r.n_rounds - 1].disclosed == 0);
+    sim_result_free(&r);
+    sim_world_free(&w);
+    /* the platform decides: about a share of the people, and all of them */
+    play(&r, &w, "whole+fixed:0.25",
+         (struct sim_game_opts){.tastes = some, .inertia = 1});
+    for (size_t u = 0; u < USERS; u++)
+        shown += r.person[u].shown;
+    assert_in_range(shown, USERS / 4 - 16, USERS / 4 + 16);
+    assert_int_equal(r.n_rounds, 1);
+    sim_result_free(&r);
+    sim_world_free(&w);
+    /* beliefs that shrink all the way settle */
+    play(&r, &w, "blocks:8+free",
+         (struct sim_game_opts){.tastes = some,
+                                .inertia = 1,
+                                .rounds = 60,
+                                .shrink = 1e6,
+                                .settled = 0.01});
+    assert_true(r.settled);
+    sim_result_free(&r);
+    sim_world_free(&w);
+    sto_wipe_folder(store);
+}
+
+static void tastes_have_their_means(void **state)
+{
+    static const struct {
+        const char *text;
+        double mean;
+    } c[] = {{"const:0.2", 0.2},
+             {"uniform:0.1,0.5", 0.3},
+             {"lognormal:0.1", 0.1},
+             {"lognormal:0.1,0.5", 0.1},
+             {"westin:0,0.1,1", 0.64 * 0.1 + 0.26},
+             {"bimodal:0.01,0.5,0.5", 0.255}};
+    static const char *const bad[] = {
+        "const",   "const:-1",   "uniform:2,1",   "lognormal:x",
+        "gauss:1", "westin:1,2", "bimodal:1,2,3", "const:1,"};
+    struct sim_mechanism m;
+
+    (void)state;
+    for (size_t k = 0; k < sizeof(c) / sizeof(c[0]); k++) {
+        struct sim_tastes t;
+        double sum = 0;
+
+        assert_int_equal(sim_tastes_parse(&t, c[k].text), ERR_OK);
+        for (uint64_t u = 0; u < 100000; u++)
+            sum += sim_taste_of(&t, 4, u * 0x9e3779b97f4a7c15u);
+        assert_true(fabs(sum / 1e5 / c[k].mean - 1) < 0.03);
+    }
+    for (size_t k = 0; k < sizeof(bad) / sizeof(bad[0]); k++) {
+        struct sim_tastes t;
+
+        assert_int_equal(sim_tastes_parse(&t, bad[k]), ERR_ARG);
+    }
+    assert_int_equal(sim_mechanism_parse(&m, "blocks:8"), ERR_ARG);
+    assert_int_equal(sim_mechanism_parse(&m, "blocks:0+free"), ERR_ARG);
+    assert_int_equal(sim_mechanism_parse(&m, "blocks:65+free"), ERR_ARG);
+    assert_int_equal(sim_mechanism_parse(&m, "whole+fixed:2"), ERR_ARG);
+    assert_int_equal(sim_mechanism_parse(&m, "item+some"), ERR_ARG);
+    assert_int_equal(sim_mechanism_parse(&m, "item+atleast:3"), ERR_OK);
+    assert_int_equal(m.least, 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(segments_cover_the_profile_once),
+        cmocka_unit_test(blocks_follow_time),
+        cmocka_unit_test(lists_are_the_models),
+        cmocka_unit_test(toggling_leaves_no_trace),
+        cmocka_unit_test(freer_is_never_worse_for_a_frozen_model),
+        cmocka_unit_test(solvers_climb),
+        cmocka_unit_test(the_best_share_is_that_of_the_formula),
+        cmocka_unit_test(the_score_function_is_the_gradient),
+        cmocka_unit_test(one_segment_makes_rules_equal),
+        cmocka_unit_test(threads_do_not_matter),
+        cmocka_unit_test(names_do_not_matter),
+        cmocka_unit_test(tastes_decide),
+        cmocka_unit_test(tastes_have_their_means),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
