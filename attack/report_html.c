@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "attack/report.h"
+#include "base/html.h"
 #include "base/mem.h"
 
 #define W 340 /* of a drawing, in its own units */
@@ -17,70 +18,11 @@
 #define RIGHT 10
 #define BINS 40
 
-static void put_text(FILE *out, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        switch (*text) {
-        case '&':
-            fputs("&amp;", out);
-            break;
-        case '<':
-            fputs("&lt;", out);
-            break;
-        case '>':
-            fputs("&gt;", out);
-            break;
-        case '"':
-            fputs("&quot;", out);
-            break;
-        default:
-            putc(*text, out);
-        }
-    }
-}
-
-static void put_head(FILE *out)
-{
-    fputs(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-        "<meta name=\"viewport\" "
-        "content=\"width=device-width,initial-scale=1\">\n"
-        "<title>Membership audit</title>\n<style>\n"
-        ":root{--ink:#1b1f24;--soft:#5b6470;--line:#d8dde3;--paper:#fff;"
-        "--card:#f6f8fa;--in:#c2410c;--out:#0f6fb5}\n"
-        "@media(prefers-color-scheme:dark){:root{--ink:#e8ebee;--soft:#a2abb5;"
-        "--line:#3a424b;--paper:#14181c;--card:#1c2127;--in:#fb923c;"
-        "--out:#60a5fa}}\n"
-        "body{margin:0 auto;max-width:62rem;padding:1.2rem;font:16px/1.5 "
-        "system-ui,sans-serif;color:var(--ink);background:var(--paper)}\n"
-        "h1{font-size:1.5rem;margin:.2rem 0}h2{font-size:1.2rem;margin:2rem 0 "
-        ".5rem;border-top:1px solid var(--line);padding-top:1rem}"
-        "h3{font-size:1rem;margin:1.2rem 0 .3rem}\n"
-        ".verdict{padding:.8rem 1rem;border-left:5px solid "
-        "var(--soft);background:var(--card);border-radius:4px}\n"
-        ".leaks{border-color:#c0262d}.passed{border-color:#1a7f37}\n"
-        ".wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem}"
-        "th,td{padding:.3rem .6rem;border-bottom:1px solid "
-        "var(--line);text-align:left;white-space:nowrap}"
-        "td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}\n"
-        "dl{display:grid;grid-template-columns:minmax(8rem,auto) "
-        "1fr;gap:.2rem 1rem;font-size:.9rem}dt{color:var(--soft)}"
-        "dd{margin:0;overflow-wrap:anywhere}\n"
-        ".plots{display:grid;grid-template-columns:repeat(auto-fit,minmax("
-        "260px,1fr));gap:1rem}svg{width:100%;height:auto;background:var(--card)"
-        ";border-radius:6px}svg text{font:10px "
-        "system-ui,sans-serif;fill:var(--soft)}\n"
-        ".axis{stroke:var(--soft);stroke-width:1;fill:none}.grid{stroke:var("
-        "--line);stroke-width:.6}.roc{stroke:var(--in);stroke-width:1.8;"
-        "fill:none}.chance{stroke:var(--soft);stroke-dasharray:3 "
-        "3;fill:none}.bin{fill:var(--in);fill-opacity:.55}.bout{fill:var(--out)"
-        ";fill-opacity:.55}\n"
-        "@media(max-width:40rem){dl{grid-template-columns:1fr}dd{margin-bottom:"
-        ".4rem}}\n"
-        "p.note,li{color:var(--soft);font-size:.9rem}\n"
-        "</style></head><body>\n",
-        out);
-}
+static const char style[] =
+    ".leaks{border-color:#c0262d}.passed{border-color:#1a7f37}\n"
+    ".roc{stroke:var(--in);stroke-width:1.8;fill:none}.chance{stroke:var(--soft);"
+    "stroke-dasharray:3 3;fill:none}.bin{fill:var(--in);fill-opacity:.55}"
+    ".bout{fill:var(--out);fill-opacity:.55}\n";
 
 /* --- drawings ------------------------------------------------------------- */
 
@@ -305,9 +247,9 @@ static void put_facts(FILE *out, const struct atk_report *r)
     fputs("<h2>What was audited</h2><dl>\n", out);
     for (size_t i = 0; i < r->n_facts; i++) {
         fputs("<dt>", out);
-        put_text(out, r->fact[i].name);
+        html_text(out, r->fact[i].name);
         fputs("</dt><dd>", out);
-        put_text(out, r->fact[i].text);
+        html_text(out, r->fact[i].text);
         fputs("</dd>\n", out);
     }
     fputs("</dl>\n", out);
@@ -327,7 +269,7 @@ static void put_row(FILE *out, const struct atk_judged *j)
             j->attack->name);
     if (!j->ran) {
         fputs("<td colspan=\"8\">did not run: ", out);
-        put_text(out, j->why);
+        html_text(out, j->why);
         fputs("</td></tr>\n", out);
         return;
     }
@@ -451,7 +393,7 @@ static void put_risk(FILE *out, const struct atk_judged *j,
         const size_t u = r[i].user;
 
         fputs("<tr><td>", out);
-        put_text(out, p->id[u]);
+        html_text(out, p->id[u]);
         fprintf(out,
                 "</td><td class=\"n\">%.3f</td><td>%s</td><td "
                 "class=\"n\">%zu</td></tr>\n",
@@ -511,21 +453,21 @@ static void put_attack(FILE *out, const struct atk_report *r,
 {
     fprintf(out, "<h2 id=\"%s\">%s</h2>\n<p>", j->attack->name,
             j->attack->name);
-    put_text(out, j->attack->help);
+    html_text(out, j->attack->help);
     fputs(". The attacker sees ", out);
-    put_text(out, j->attack->sees);
+    html_text(out, j->attack->sees);
     fputs(". Source: ", out);
-    put_text(out, j->attack->source);
+    html_text(out, j->attack->source);
     fputs(".</p>\n", out);
     if (!j->ran) {
         fputs("<p class=\"note\">It did not run: ", out);
-        put_text(out, j->why);
+        html_text(out, j->why);
         fputs(".</p>\n", out);
         return;
     }
     if (j->scores.note[0] != '\0') {
         fputs("<p class=\"note\">", out);
-        put_text(out, j->scores.note);
+        html_text(out, j->scores.note);
         fputs(".</p>\n", out);
     }
     fputs("<div class=\"plots\">\n", out);
@@ -540,7 +482,7 @@ static void put_attack(FILE *out, const struct atk_report *r,
 
 void atk_report_html(const struct atk_report *r, FILE *out)
 {
-    put_head(out);
+    html_head(out, "Membership audit", style);
     fputs("<h1>Membership audit</h1>\n", out);
     put_verdict(out, r);
     put_facts(out, r);

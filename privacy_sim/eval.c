@@ -49,7 +49,7 @@ void sim_eval_open(struct sim_eval *e, struct mem_scratch *m,
         .on = mem_take(m, segments, 1, 1),
         .order = mem_take(m, most_rows(w), 1, sizeof(uint32_t)),
         .first = mem_take(m, segments + 2, 1, sizeof(size_t)),
-        .kept_choice = mem_take(m, segments, 1, 1),
+        .kept_choice = mem_take(m, 2 * segments, 1, 1),
         .theta = mem_take(m, 2 * segments + 4, 1, sizeof(double)),
     };
     if (segments <= 16)

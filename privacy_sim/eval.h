@@ -50,7 +50,7 @@ struct sim_eval {
     uint8_t *on;          /* [most segments] the choice */
     uint32_t *order;      /* [most rows] rows by segment */
     size_t *first;        /* [most segments + 2] into order */
-    uint8_t *kept_choice; /* [most segments] scratch of solvers */
+    uint8_t *kept_choice; /* [2 * most segments] scratch of solvers */
     double *theta;        /* [2 * most segments + 4] likewise */
     float *table;         /* [choices] likewise, where exact can */
     struct krn_pick top;

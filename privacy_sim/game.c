@@ -148,7 +148,8 @@ static const uint8_t *shown_now(struct game *g)
 /* --- the people ------------------------------------------------------------
  */
 
-static double best_choice(struct game *g, struct sim_eval *e, size_t u)
+static double best_choice(struct game *g, struct sim_eval *e, size_t u,
+                          double *solved)
 {
     const uint64_t round =
         rng_derive(g->o->seed, RNG_DISCLOSE, g->w->all.user_key[u]);
@@ -164,6 +165,8 @@ static double best_choice(struct game *g, struct sim_eval *e, size_t u)
     const struct sim_task yardstick = {.m = &g->o->m};
     const double found = g->o->solver->best(e, &t);
     double best = found;
+
+    *solved = found;
 
     memcpy(g->next + g->w->seg_ptr[u], e->on, e->n);
     if ((g->o->solver != &sim_solver_exact || g->o->temperature > 0) &&
@@ -202,6 +205,7 @@ static void one_person(struct game *g, struct sim_eval *e, size_t u)
 {
     const size_t at = g->w->seg_ptr[u];
     struct sim_person *p = &g->out->person[u];
+    double solved = 0;
 
     e->r = &g->rows[g->fold[u]];
     sim_eval_user(e, u, g->lambda[u]);
@@ -212,7 +216,10 @@ static void one_person(struct game *g, struct sim_eval *e, size_t u)
     if (g->choices > 0)
         sim_exact_table(e, &g->o->m, g->quality + u * g->choices);
     else if (g->o->m.rule != SIM_FIXED)
-        p->residual = fmax(0, best_choice(g, e, u) - p->utility_anticipated);
+        p->residual =
+            fmax(0, best_choice(g, e, u, &solved) - p->utility_anticipated);
+    if (g->choices == 0 && g->o->m.rule != SIM_FIXED)
+        p->solver_gain = solved - p->utility_anticipated;
     sim_eval_leave(e);
 }
 
@@ -360,7 +367,7 @@ static double coverage(struct game *g)
 static void sum_up(struct game *g, struct sim_round *r)
 {
     const size_t n = g->out->n_users;
-    double shown = 0, rows = 0, nobodies = 0;
+    double shown = 0, rows = 0, nobodies = 0, solved = 0;
 
     *r = (struct sim_round){.round = g->round, .coverage = coverage(g)};
     for (size_t u = 0; u < n; u++) {
@@ -385,11 +392,15 @@ static void sum_up(struct game *g, struct sim_round *r)
         r->lambda_cost += p->lambda * p->cost * one;
         r->residual += p->residual * one;
         r->residual_share += p->residual > 0.01 ? one : 0;
+        solved += p->solver_gain * one;
         if (p->shown == 0) {
             r->quality_none += p->quality;
             nobodies++;
         }
     }
+    r->solver_share = g->choices > 0    ? 1
+                      : r->residual > 0 ? solved / r->residual
+                                        : 1;
     r->disclosed = shown / rows;
     r->quality_none = nobodies > 0 ? r->quality_none / nobodies : 0;
     spread(g, r);

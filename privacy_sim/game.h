@@ -64,13 +64,16 @@ struct sim_round {
     double coverage;     /* share of items in some list of SIM_LIST */
     double quality_none; /* of people who show nothing */
     double residual, residual_p95, residual_max, residual_share; /* > .01 */
-    double moved; /* share of people who changed their choice */
+    double solver_share; /* what the solver gains over the present
+                            choices, of what exact gains */
+    double moved;        /* share of people who changed their choice */
 };
 
 /* A person at the end. */
 struct sim_person {
     double lambda, disclosed, cost, anticipated, quality, recall10, recall20,
-        ndcg20, utility_anticipated, utility, residual;
+        ndcg20, utility_anticipated, utility, residual,
+        solver_gain;          /* of the solver's choice over the present one */
     uint32_t shown, segments; /* segments shown, of how many */
 };
 

@@ -4,7 +4,8 @@
  * free, atleast: an independent coin for each segment, theta its logit;
  * binary, prefix: a soft maximum over the legal choices.  A sample's advantage
  * is its utility minus a running mean, over the root of a running variance.
- * The decision is the policy's mode.
+ * The decision is the policy's mode, or the best that was tried where that is
+ * better: what a choice is worth does not change while a person learns.
  *
  * Source: Williams, Simple statistical gradient-following algorithms for
  * connectionist reinforcement learning, Machine Learning 8, 1992.
@@ -31,11 +32,10 @@ static double advantage(struct running *b, double reward)
     if (!b->any)
         *b = (struct running){reward, 1e-4, true};
     const double d = reward - b->mean;
-    const double a = d / sqrt(b->variance + 1e-8);
 
     b->mean += 0.1 * d;
     b->variance = 0.95 * b->variance + 0.05 * d * d;
-    return a;
+    return d / sqrt(b->variance + 1e-8);
 }
 
 static double rate_of(const struct sim_task *t)
@@ -82,8 +82,9 @@ static double learn_coins(struct sim_eval *e, const struct sim_task *t)
 {
     const double rate = rate_of(t);
     double *theta = e->theta, *gradient = e->theta + e->n;
-    uint8_t *on = e->kept_choice;
+    uint8_t *on = e->kept_choice, *tried = e->kept_choice + e->n;
     struct running b = {.any = false};
+    double most = 0;
 
     memset(theta, 0, e->n * sizeof(*theta));
     for (size_t s = 0; s < t->samples; s++) {
@@ -91,8 +92,13 @@ static double learn_coins(struct sim_eval *e, const struct sim_task *t)
 
         draw_coins(e, t, theta, s, on);
         sim_eval_choose(e, on);
-        const double a = advantage(&b, sim_eval_anticipated(e));
+        const double u = sim_eval_anticipated(e);
+        const double a = advantage(&b, u);
 
+        if (s == 0 || u > most) {
+            most = u;
+            memcpy(tried, on, e->n);
+        }
         sim_coin_gradient(on, theta, e->n, a, gradient);
         for (size_t k = 0; k < e->n; k++) {
             const double p = chance(theta[k]);
@@ -105,7 +111,12 @@ static double learn_coins(struct sim_eval *e, const struct sim_task *t)
     if (!sim_is_legal(t->m, on, e->n))
         memset(on, 0, e->n);
     sim_eval_choose(e, on);
-    return sim_eval_anticipated(e);
+    const double mode = sim_eval_anticipated(e);
+
+    if (mode >= most)
+        return mode;
+    sim_eval_choose(e, tried);
+    return most;
 }
 
 /* --- one of a row of choices -----------------------------------------------
@@ -141,7 +152,8 @@ static double learn_row(struct sim_eval *e, const struct sim_task *t)
     const double rate = rate_of(t);
     double *theta = e->theta, *p = e->theta + n;
     struct running b = {.any = false};
-    size_t best = 0;
+    size_t best = 0, tried = 0;
+    double most = 0;
 
     memset(theta, 0, n * sizeof(*theta));
     for (size_t s = 0; s < t->samples; s++) {
@@ -152,7 +164,13 @@ static double learn_row(struct sim_eval *e, const struct sim_task *t)
         while (j + 1 < n && at >= p[j])
             at -= p[j++];
         choose_recent(e, t, j);
-        const double a = advantage(&b, sim_eval_anticipated(e));
+        const double u = sim_eval_anticipated(e);
+        const double a = advantage(&b, u);
+
+        if (s == 0 || u > most) {
+            most = u;
+            tried = j;
+        }
 
         for (size_t i = 0; i < n; i++)
             theta[i] += rate * a * ((i == j ? 1.0 : 0.0) - p[i]);
@@ -162,7 +180,12 @@ static double learn_row(struct sim_eval *e, const struct sim_task *t)
             best = j;
     }
     choose_recent(e, t, best);
-    return sim_eval_anticipated(e);
+    const double mode = sim_eval_anticipated(e);
+
+    if (mode >= most)
+        return mode;
+    choose_recent(e, t, tried);
+    return most;
 }
 
 static double best(struct sim_eval *e, const struct sim_task *t)

@@ -1,0 +1,38 @@
+/* src/simulate.h - what the files of `recd simulate` share. */
+#ifndef SRC_SIMULATE_H
+#define SRC_SIMULATE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/opt.h"
+#include "rec/model.h"
+#include "src/cmd.h"
+
+/* The options of a simulation; also what a line of a policy file may set. */
+struct cmd_sim_values {
+    const char *model, *mechanism, *sensitivity, *solver, *exclude, *utility,
+        *attributes, *category, *group, *start, *usual, *people;
+    int64_t samples, folds, rounds, min_rows, min_people, retrain;
+    double rate, inertia, threshold, bound, power, attribute_cost, temperature,
+        effort, stickiness, present, shrink, data_cost;
+    bool fictitious;
+};
+extern const struct opt cmd_sim_rows[];
+
+/*
+ * Simulate: *out is everything that it came to, as an object.  draws: with the
+ * bootstrap's means, for comparisons.  The model is untrained: a kind and its
+ * options.  Errors of sim_play(), of the options, of the store.
+ */
+ERR_CHECK
+enum err cmd_sim_cell(json_t **out, const struct cmd_sim_values *v,
+                      const char *store, const struct rec_model *model,
+                      uint64_t seed, bool draws);
+
+/* A policy file: returns an enum cmd_exit. */
+int cmd_sim_sweep(const struct cmd_common *c, const char *path, bool dry_run);
+
+#endif
