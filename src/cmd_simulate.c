@@ -92,6 +92,8 @@ static int run(const struct cmd_common *c, int n_words, char **word)
 
     if (n_words == 1 && strcmp(word[0], "disclosure") == 0)
         status = simulate(c);
+    else if (n_words == 1)
+        status = cmd_sim_sweep(c, word[0], v.dry_run);
     else
         status =
             cmd_ui_exit(err_set(ERR_ARG, "say what to simulate: `recd simulate "
@@ -103,7 +105,8 @@ static int run(const struct cmd_common *c, int n_words, char **word)
 extern const struct cmd cmd_simulate;
 const struct cmd cmd_simulate = {
     .name = "simulate",
-    .words = "disclosure --model MODEL --mechanism SPLIT+RULE [options]",
+    .words = "disclosure --model MODEL --mechanism SPLIT+RULE [options], or "
+             "POLICY-FILE [--dry-run]",
     .help = "simulate people who choose what to disclose",
     .opts = cmd_sim_rows,
     .values = &v,

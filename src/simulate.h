@@ -18,7 +18,7 @@ struct cmd_sim_values {
     int64_t samples, folds, rounds, min_rows, min_people, retrain;
     double rate, inertia, threshold, bound, power, attribute_cost, temperature,
         effort, stickiness, present, shrink, data_cost;
-    bool fictitious;
+    bool fictitious, dry_run;
 };
 extern const struct opt cmd_sim_rows[];
 

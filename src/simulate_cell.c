@@ -82,6 +82,8 @@ const struct opt cmd_sim_rows[] = {
      "people whose residual is also found by training again"},
     {"data-cost", 0, OPT_REAL, AT(data_cost), "0", 0, 1e6, "X",
      "what a disclosed row costs the platform, in its revenue"},
+    {"dry-run", 0, OPT_BOOL, AT(dry_run), NULL, 0, 0, NULL,
+     "of a policy file: say how many cells there are, and how long they take"},
     {"people", 0, OPT_TEXT, AT(people), NULL, 0, 0, "FILE",
      "write each person's choice there, as CSV (personal data)"},
     {NULL, 0, OPT_BOOL, 0, NULL, 0, 0, NULL, NULL},
