@@ -52,10 +52,12 @@ void sim_eval_open(struct sim_eval *e, struct mem_scratch *m,
         .kept_choice = mem_take(m, 2 * segments, 1, 1),
         .theta = mem_take(m, 2 * segments + 4, 1, sizeof(double)),
     };
-    if (segments <= 16)
-        e->table = mem_take(m, (size_t)1 << segments, 1, sizeof(float));
-    else
-        e->table = mem_take(m, segments + 1, 1, sizeof(float));
+    /* people with few segments have tables of all subsets beside others */
+    e->table = mem_take_raw(
+        m,
+        ((size_t)1 << (segments < SIM_SUBSETS ? segments : SIM_SUBSETS)) +
+            segments + 1,
+        1, sizeof(float));
     for (size_t k = 0; k < KRN_PICK_MOST; k++) {
         e->gain[k] = 1 / krn_log2_f64((double)k + 2);
         e->ideal[k + 1] = e->ideal[k] + e->gain[k];

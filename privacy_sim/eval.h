@@ -22,6 +22,8 @@
 #include "privacy_sim/rows.h"
 #include "privacy_sim/world.h"
 
+/* Most segments whose subsets are all tried. */
+#define SIM_SUBSETS 16
 #define SIM_KEPT 64 /* segments of which a person's score vectors are kept */
 
 enum sim_quality { SIM_NDCG, SIM_RECALL };

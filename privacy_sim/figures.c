@@ -31,6 +31,7 @@ const struct sim_figure sim_figures[] = {
     {"residual_max", AT(residual_max)},
     {"residual_share", AT(residual_share)},
     {"solver_share", AT(solver_share)},
+    {"solver_unseen", AT(solver_unseen)},
     {"moved", AT(moved)},
     {NULL, 0},
 };
@@ -73,7 +74,7 @@ static void boot_task(void *arg, size_t draw, size_t thread)
     const struct boot *b = arg;
     const uint64_t stream = rng_derive(b->seed, RNG_BOOT, draw);
     const size_t n = b->r->n_users;
-    double sum[SIM_COMPARED] = {0};
+    double sum[SIM_COMPARED] = {0}, rows = 0;
 
     (void)thread;
     for (size_t k = 0; k < n; k++) {
@@ -82,11 +83,12 @@ static void boot_task(void *arg, size_t draw, size_t thread)
 
         sum[SIM_UTILITY] += p->utility;
         sum[SIM_QUALITY] += p->quality;
-        sum[SIM_DISCLOSED] += p->disclosed;
+        sum[SIM_DISCLOSED] += p->disclosed * p->rows;
+        rows += p->rows;
         sum[SIM_ANTICIPATED] += p->utility_anticipated;
     }
     for (int c = 0; c < SIM_COMPARED; c++)
-        b->mean[c][draw] = sum[c] / (double)n;
+        b->mean[c][draw] = sum[c] / (c == SIM_DISCLOSED ? rows : (double)n);
 }
 
 void sim_bootstrap(const struct sim_result *r, uint64_t seed,

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/par.h"
 #include "base/rng.h"
+#include "privacy_sim/policy.h"
 
 #define BUNCH 16 /* people of a task */
 /* Streams of a game: rounds come before. */
@@ -17,6 +18,7 @@
 #define STREAM_FIXED ((uint64_t)2 << 32)
 #define STREAM_PAST ((uint64_t)3 << 32)
 #define STREAM_FOLD ((uint64_t)5 << 32)
+#define STREAM_POLICY ((uint64_t)6 << 32)
 #define STREAM_RETRAIN ((uint64_t)4 << 32)
 
 struct game {
@@ -25,16 +27,18 @@ struct game {
     struct sim_result *out;
     char *options; /* of the model, as JSON */
     double *lambda;
-    uint8_t *choice, *next; /* [segments of all] */
-    uint8_t *past;          /* the choice that stands for everybody's past */
-    uint8_t *keep;          /* [rows] */
-    uint32_t *list;         /* [n_users][SIM_LIST] */
-    uint8_t *listed;        /* [n_items] */
-    double *sort;           /* [n_users] */
-    size_t choices;         /* of everybody, where beliefs shrink */
-    float *quality;         /* [n_users][choices] */
-    float *usual;           /* [n_groups][choices] */
-    uint32_t *fold;         /* [n_users] */
+    uint8_t *choice, *next;    /* [segments of all] */
+    uint8_t *past;             /* the choice that stands for everybody's past */
+    uint8_t *keep;             /* [rows] */
+    uint32_t *list;            /* [n_users][SIM_LIST] */
+    uint8_t *listed;           /* [n_items] */
+    double *sort;              /* [n_users] */
+    size_t choices;            /* of everybody, where beliefs shrink */
+    float *quality;            /* [n_users][choices] */
+    float *usual;              /* [n_groups][choices] */
+    struct sim_policy *policy; /* of a shared solver, or NULL */
+    uint8_t *learns;           /* [n_users] it learns from them */
+    uint32_t *fold;            /* [n_users] */
     struct sim_rows rows[SIM_FOLDS];
     struct sim_eval *eval; /* [threads] */
     double *tried;         /* [tasks] */
@@ -161,7 +165,8 @@ static double best_choice(struct game *g, struct sim_eval *e, size_t u,
                       : rng_derive(round, RNG_DISCLOSE, g->round),
         .samples = g->o->samples,
         .rate = g->o->rate,
-        .temperature = g->o->temperature};
+        .temperature = g->o->temperature,
+        .policy = g->policy};
     const struct sim_task yardstick = {.m = &g->o->m};
     const double found = g->o->solver->best(e, &t);
     double best = found;
@@ -196,6 +201,7 @@ static void look(const struct sim_eval *e, struct sim_person *p, uint32_t *list)
         .utility = sim_eval_realised(e),
         .shown = on,
         .segments = (uint32_t)e->n,
+        .rows = (double)rows,
     };
     for (size_t k = 0; k < SIM_LIST; k++)
         list[k] = k < e->top.n ? e->top.id[k] : REC_NOBODY;
@@ -367,17 +373,16 @@ static double coverage(struct game *g)
 static void sum_up(struct game *g, struct sim_round *r)
 {
     const size_t n = g->out->n_users;
-    double shown = 0, rows = 0, nobodies = 0, solved = 0;
+    double shown = 0, rows = 0, nobodies = 0, solved = 0, unseen = 0, best = 0;
 
     *r = (struct sim_round){.round = g->round, .coverage = coverage(g)};
     for (size_t u = 0; u < n; u++) {
         const struct sim_person *p = &g->out->person[u];
-        const double own =
-            (double)(g->w->all.user_ptr[u + 1] - g->w->all.user_ptr[u]);
+
         const double one = 1 / (double)n;
 
-        shown += p->disclosed * own;
-        rows += own;
+        shown += p->disclosed * p->rows;
+        rows += p->rows;
         r->none += p->shown == 0 ? one : 0;
         r->all += p->shown == p->segments ? one : 0;
         r->part += p->shown > 0 && p->shown < p->segments ? one : 0;
@@ -393,6 +398,10 @@ static void sum_up(struct game *g, struct sim_round *r)
         r->residual += p->residual * one;
         r->residual_share += p->residual > 0.01 ? one : 0;
         solved += p->solver_gain * one;
+        if (g->policy != NULL && !g->learns[u]) {
+            unseen += p->solver_gain;
+            best += p->residual;
+        }
         if (p->shown == 0) {
             r->quality_none += p->quality;
             nobodies++;
@@ -401,6 +410,7 @@ static void sum_up(struct game *g, struct sim_round *r)
     r->solver_share = g->choices > 0    ? 1
                       : r->residual > 0 ? solved / r->residual
                                         : 1;
+    r->solver_unseen = best > 0 ? unseen / best : 0;
     r->disclosed = shown / rows;
     r->quality_none = nobodies > 0 ? r->quality_none / nobodies : 0;
     spread(g, r);
@@ -464,6 +474,41 @@ static enum err retrain_some(struct game *g)
 /* --- the whole -------------------------------------------------------------
  */
 
+static enum err learn_policy(struct game *g)
+{
+    const struct sim_crowd c = {
+        .eval = g->eval,
+        .rows = g->rows,
+        .fold = g->fold,
+        .lambda = g->lambda,
+        .learns = g->learns,
+        .samples = g->o->samples,
+        .seed = rng_derive(g->o->seed, RNG_DISCLOSE, STREAM_POLICY + g->round),
+    };
+
+    return sim_policy_learn(g->policy, &c);
+}
+
+/* Who takes part in learning, and the network. */
+static enum err open_policy(struct game *g)
+{
+    const size_t n = sim_segments(g->w, 0);
+    const uint64_t stream = rng_derive(g->o->seed, RNG_DISCLOSE, STREAM_POLICY);
+
+    for (size_t u = 0; u < g->w->all.n_users; u++) {
+        const uint64_t own =
+            rng_derive(stream, RNG_DISCLOSE, g->w->all.user_key[u]);
+
+        g->learns[u] = rng_f64(own, RNG_DISCLOSE, 0) < g->o->learners;
+        if (sim_segments(g->w, u) != n)
+            return err_set(ERR_ARG,
+                           "--solver policy needs as many segments for "
+                           "everybody: whole, type or blocks, and attributes "
+                           "that everybody has");
+    }
+    return sim_policy_new(&g->policy, &g->o->m, g->w, n, stream);
+}
+
 static enum err play_round(struct game *g, struct sim_round *r)
 {
     const double start = seconds();
@@ -477,6 +522,8 @@ static enum err play_round(struct game *g, struct sim_round *r)
     }
     const double trained = seconds();
 
+    if (g->policy != NULL)
+        ERR_TRY(learn_policy(g));
     par_for((g->w->all.n_users + BUNCH - 1) / BUNCH, people_task, g);
     if (g->choices > 0) {
         learn_usual(g);
@@ -578,6 +625,7 @@ static enum err take_room(struct game *g, struct mem_scratch *m)
 
     g->lambda = mem_take(m, n, 1, sizeof(*g->lambda));
     g->fold = mem_take(m, n, 1, sizeof(*g->fold));
+    g->learns = mem_take(m, n, 1, 1);
     g->quality = mem_take(m, n, g->choices, sizeof(*g->quality));
     g->usual = mem_take(m, w->n_groups, g->choices, sizeof(*g->usual));
     g->next = mem_take(m, segments, 1, 1);
@@ -621,10 +669,14 @@ enum err sim_play(struct sim_result *out, const struct sim_world *w,
             g.lambda[u] = sim_taste_of(&o->tastes, o->seed, w->all.user_key[u]);
         deal(&g);
         first_choice(&g);
-        e = play(&g);
+        if (o->solver->shared && o->m.rule != SIM_FIXED)
+            e = open_policy(&g);
+        if (e == ERR_OK)
+            e = play(&g);
     }
     for (size_t f = 0; f < SIM_FOLDS; f++)
         sim_rows_free(&g.rows[f]);
+    sim_policy_free(g.policy);
     free(g.options);
     mem_drop(&m);
     if (e != ERR_OK)

@@ -30,6 +30,7 @@ struct sim_game_opts {
     struct sim_wants wants;
     const struct sim_solver *solver;
     size_t samples;
+    double learners; /* of a shared policy: share of people it learns from */
     double rate, temperature;
     const struct rec_model *like; /* untrained: kind and options */
     size_t folds;     /* above 1: people are dealt into so many parts, and get
@@ -64,9 +65,11 @@ struct sim_round {
     double coverage;     /* share of items in some list of SIM_LIST */
     double quality_none; /* of people who show nothing */
     double residual, residual_p95, residual_max, residual_share; /* > .01 */
-    double solver_share; /* what the solver gains over the present
-                            choices, of what exact gains */
-    double moved;        /* share of people who changed their choice */
+    double solver_unseen; /* the next, of people whom a shared policy
+                             never learnt from */
+    double solver_share;  /* what the solver gains over the present
+                        choices, of what exact gains */
+    double moved;         /* share of people who changed their choice */
 };
 
 /* A person at the end. */
@@ -75,6 +78,7 @@ struct sim_person {
         ndcg20, utility_anticipated, utility, residual,
         solver_gain;          /* of the solver's choice over the present one */
     uint32_t shown, segments; /* segments shown, of how many */
+    double rows;              /* that could be disclosed */
 };
 
 struct sim_result {

@@ -15,15 +15,14 @@
 #include "privacy_sim/eval.h"
 #include "privacy_sim/mechanism.h"
 
-/* Most segments whose subsets are all tried: 2^16 masks. */
-#define SIM_EXACT_MOST 16
-
+struct sim_policy;
 struct sim_task {
     const struct sim_mechanism *m;
     uint64_t stream;    /* draws of this person, in this round */
     size_t samples;     /* of the learning solvers */
     double rate;        /* of learning; 0: the usual one */
     double temperature; /* above 0: a choice by chance, ~ exp(utility / t) */
+    const struct sim_policy *policy; /* of a shared solver */
 };
 
 struct sim_solver {
@@ -34,6 +33,7 @@ struct sim_solver {
     double (*best)(struct sim_eval *e, const struct sim_task *t);
     /* Whether it can for n segments, or why not. */
     const char *(*lacks)(const struct sim_mechanism *m, size_t n);
+    bool shared; /* asks a policy that was learnt from many (policy.h) */
 };
 
 /* In Makefile.am order, ending with NULL. */

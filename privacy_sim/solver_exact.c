@@ -174,7 +174,7 @@ static const char *lacks(const struct sim_mechanism *m, size_t n)
         return n <= 64 ? NULL
                        : "exact knows at most 64 segments: take blocks:64 or "
                          "fewer";
-    return n <= SIM_EXACT_MOST ? NULL
+    return n <= SIM_SUBSETS ? NULL
                                : "exact tries all subsets, of at most 16 "
                                  "segments: take reinforce or greedy";
 }

@@ -17,7 +17,7 @@ struct cmd_sim_values {
         *attributes, *category, *group, *start, *usual, *people;
     int64_t samples, folds, rounds, min_rows, min_people, retrain;
     double rate, inertia, threshold, bound, power, attribute_cost, temperature,
-        effort, stickiness, present, shrink, data_cost;
+        learners, effort, stickiness, present, shrink, data_cost;
     bool fictitious, dry_run;
 };
 extern const struct opt cmd_sim_rows[];

@@ -25,9 +25,11 @@ const struct opt cmd_sim_rows[] = {
      "what disclosing all costs: const:L, uniform:A,B, lognormal:L[,S], "
      "westin:U,P,F, bimodal:L1,L2,PI"},
     {"solver", 0, OPT_TEXT, AT(solver), "exact", 0, 0, "SOLVER",
-     "how people find a choice: exact, reinforce or greedy"},
+     "how people find a choice: exact, reinforce, policy or greedy"},
     {"samples", 0, OPT_INT, AT(samples), "100", 1, 1e6, "N",
      "tries of a learning solver"},
+    {"learners", 0, OPT_REAL, AT(learners), "1", 0, 1, "X",
+     "share of the people whom a policy learns from; it decides for all"},
     {"rate", 0, OPT_REAL, AT(rate), "0", 0, 10, "X",
      "its rate of learning; 0 = .3 up to 200 samples, else .1"},
     {"rounds", 0, OPT_INT, AT(rounds), "50", 1, 1e4, "N",
@@ -35,11 +37,12 @@ const struct opt cmd_sim_rows[] = {
     {"folds", 0, OPT_INT, AT(folds), "0", 0, SIM_FOLDS, "F",
      "serve people by recommenders that learnt from the other F - 1 parts of "
      "them"},
-    {"inertia", 0, OPT_REAL, AT(inertia), "0.3", 0, 1, "Q",
+    {"inertia", 0, OPT_REAL, AT(inertia), "0.9", 0, 1, "Q",
      "chance to reconsider in the first round; it falls later"},
-    {"shrink", 0, OPT_REAL, AT(shrink), "500", 0, 1e9, "N",
+    {"shrink", 0, OPT_REAL, AT(shrink), "-1", -1, 1e9, "N",
      "people trust n decision items of their own n / (n + N), and else what "
-     "is usual in their group; 0 = themselves alone"},
+     "is usual in their group; -1 = 500 with exact and segments that mean the "
+     "same for all, else 0"},
     {"threshold", 0, OPT_REAL, AT(threshold), "0", 0, 1, "X",
      "gain that is too small to move for"},
     {"bound", 0, OPT_REAL, AT(bound), "0.01", 0, 1, "X",
@@ -116,6 +119,18 @@ static enum err wants_of(struct sim_wants *out, const struct cmd_sim_values *v)
     return ERR_OK;
 }
 
+/* Beliefs that shrink need exact's tables, comparable between people. */
+static double shrink_of(const struct cmd_sim_values *v,
+                        const struct sim_game_opts *o)
+{
+    if (v->shrink >= 0)
+        return v->shrink;
+    return o->solver == &sim_solver_exact && o->m.split != SIM_CATEGORY &&
+                   o->m.split != SIM_ITEM
+               ? 500
+               : 0;
+}
+
 static enum err game_of(struct sim_game_opts *out,
                         const struct cmd_sim_values *v,
                         const struct rec_model *model, uint64_t seed)
@@ -123,12 +138,12 @@ static enum err game_of(struct sim_game_opts *out,
     *out = (struct sim_game_opts){
         .samples = (size_t)v->samples,
         .rate = v->rate,
+        .learners = v->learners,
         .temperature = v->temperature,
         .like = model,
         .folds = (size_t)v->folds,
         .rounds = (size_t)v->rounds,
         .inertia = v->inertia,
-        .shrink = v->shrink,
         .threshold = v->threshold,
         .settled = v->bound,
         .cold = strcmp(v->start, "none") == 0,
@@ -142,6 +157,7 @@ static enum err game_of(struct sim_game_opts *out,
     ERR_TRY(sim_mechanism_parse(&out->m, v->mechanism));
     ERR_TRY(sim_tastes_parse(&out->tastes, v->sensitivity));
     ERR_TRY(sim_solver_find(v->solver, &out->solver));
+    out->shrink = shrink_of(v, out);
     if (v->temperature > 0 && out->solver != &sim_solver_exact)
         return err_set(ERR_ARG, "--temperature goes with --solver exact");
     return wants_of(&out->wants, v);

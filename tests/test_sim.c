@@ -538,24 +538,29 @@ static void threads_do_not_matter(void **state)
 {
     static const size_t threads[] = {1, 2, 8};
     static const char *const mechanism[] = {"blocks:8+free", "blocks:8+prefix",
-                                            "blocks:8+free"};
+                                            "blocks:8+free", "blocks:8+free",
+                                            "blocks:8+prefix"};
 
     (void)state;
     make_store(0);
-    for (size_t c = 0; c < 3; c++) {
+    for (size_t c = 0; c < 5; c++) {
         struct sim_result r[3];
 
         for (size_t k = 0; k < 3; k++) {
             const struct sim_solver *learns;
             struct sim_world w;
 
-            assert_int_equal(sim_solver_find("reinforce", &learns), ERR_OK);
+            assert_int_equal(
+                sim_solver_find(c == 1 ? "reinforce" : "policy", &learns),
+                ERR_OK);
             par_set_threads(threads[k]);
             play(&r[k], &w, mechanism[c],
                  (struct sim_game_opts){.tastes = some,
                                         .inertia = 0.5,
                                         .rounds = 4,
-                                        .solver = c == 1 ? learns : NULL,
+                                        .solver =
+                                            c == 1 || c >= 3 ? learns : NULL,
+                                        .learners = 0.5,
                                         .samples = 40,
                                         .shrink = c == 2 ? 100 : 0,
                                         .folds = c == 0 ? 3 : 0});
