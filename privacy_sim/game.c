@@ -535,10 +535,29 @@ static enum err play_round(struct game *g, struct sim_round *r)
     return log_stopping() ? err_set(ERR_STOPPED, "stopped") : ERR_OK;
 }
 
+/* Somebody else chooses. */
+static enum err ask_outside(struct game *g, bool *stop)
+{
+    const struct sim_world *w = g->w;
+
+    ERR_TRY(g->o->outside(g->o->outside_arg, g->round, g->out->person,
+                          g->choice, stop));
+    for (size_t u = 0; u < w->all.n_users; u++) {
+        if (!sim_is_legal(&g->o->m, g->choice + w->seg_ptr[u],
+                          sim_segments(w, u)))
+            return err_set(ERR_ARG,
+                           "person %zu: the rule does not allow this "
+                           "choice",
+                           u);
+    }
+    return ERR_OK;
+}
+
 static enum err play(struct game *g)
 {
     const size_t rounds = g->o->rounds;
     struct sim_result *out = g->out;
+    bool stop = false;
 
     for (g->round = 0; g->round < rounds; g->round++) {
         struct sim_round *r = &out->round[g->round];
@@ -550,6 +569,12 @@ static enum err play(struct game *g)
             r->residual <= g->o->settled * fabs(r->utility_anticipated);
         if (g->o->m.rule == SIM_FIXED)
             out->settled = true;
+        if (g->o->outside != NULL) {
+            ERR_TRY(ask_outside(g, &stop));
+            if (stop)
+                break;
+            continue;
+        }
         if (out->settled || g->round + 1 == rounds)
             break;
         r->moved = reconsider(g);
@@ -666,7 +691,9 @@ enum err sim_play(struct sim_result *out, const struct sim_world *w,
         e = rec_model_options_json(o->like, &g.options);
     if (e == ERR_OK) {
         for (size_t u = 0; u < w->all.n_users; u++)
-            g.lambda[u] = sim_taste_of(&o->tastes, o->seed, w->all.user_key[u]);
+            g.lambda[u] = o->lambda != NULL ? o->lambda[u]
+                                            : sim_taste_of(&o->tastes, o->seed,
+                                                           w->all.user_key[u]);
         deal(&g);
         first_choice(&g);
         if (o->solver->shared && o->m.rule != SIM_FIXED)

@@ -24,6 +24,7 @@
 #define SIM_FOLDS 32 /* at most */
 #define SIM_LIST 10  /* items of the lists whose coverage is counted */
 
+struct sim_person;
 struct sim_game_opts {
     struct sim_mechanism m;
     struct sim_tastes tastes;
@@ -46,8 +47,16 @@ struct sim_game_opts {
     bool cold;        /* begin with nothing disclosed, else all */
     bool fictitious;  /* train on a draw from everybody's past
                          choices, not on the present ones */
-    size_t retrain;   /* people for the residual by training again
-                         with their own change */
+    const double *lambda; /* [n_users] of the world, or NULL: by tastes */
+    /* In the place of people: called after each round but the last with what
+     * everybody has come to; changes choice[segments of all], which stays legal
+     * (ERR_ARG otherwise), or ends the game with *stop.  NULL: solver. */
+    enum err (*outside)(void *arg, size_t round,
+                        const struct sim_person *person, uint8_t *choice,
+                        bool *stop);
+    void *outside_arg;
+    size_t retrain; /* people for the residual by training again
+           with their own change */
     uint64_t seed;
 };
 

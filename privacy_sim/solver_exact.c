@@ -175,8 +175,8 @@ static const char *lacks(const struct sim_mechanism *m, size_t n)
                        : "exact knows at most 64 segments: take blocks:64 or "
                          "fewer";
     return n <= SIM_SUBSETS ? NULL
-                               : "exact tries all subsets, of at most 16 "
-                                 "segments: take reinforce or greedy";
+                            : "exact tries all subsets, of at most 16 "
+                              "segments: take reinforce or greedy";
 }
 
 const struct sim_solver sim_solver_exact = {

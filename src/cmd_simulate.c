@@ -59,6 +59,12 @@ static void say(const json_t *o)
         cmd_ui_count((uint64_t)(users * rounds / field(seconds, "choosing"))));
 }
 
+static enum err no_model(void)
+{
+    return err_set(ERR_ARG, "say with --model what the platform trains: "
+                            "itemknn, ease, bpr or lightgcn");
+}
+
 static int simulate(const struct cmd_common *c)
 {
     const double start = cmd_ui_now();
@@ -66,8 +72,7 @@ static int simulate(const struct cmd_common *c)
     enum err e;
 
     if (model == NULL)
-        e = err_set(ERR_ARG, "say with --model what the platform trains: "
-                             "itemknn, ease, bpr or lightgcn");
+        e = no_model();
     else
         e = cmd_sim_cell(&out, &v, cmd_ui_store_dir(c), model,
                          (uint64_t)c->seed, false);
@@ -92,6 +97,9 @@ static int run(const struct cmd_common *c, int n_words, char **word)
 
     if (n_words == 1 && strcmp(word[0], "disclosure") == 0)
         status = simulate(c);
+    else if (n_words == 1 && strcmp(word[0], "env") == 0)
+        status =
+            model == NULL ? cmd_ui_exit(no_model()) : cmd_sim_env(c, &v, model);
     else if (n_words == 1)
         status = cmd_sim_sweep(c, word[0], v.dry_run);
     else
@@ -105,8 +113,9 @@ static int run(const struct cmd_common *c, int n_words, char **word)
 extern const struct cmd cmd_simulate;
 const struct cmd cmd_simulate = {
     .name = "simulate",
-    .words = "disclosure --model MODEL --mechanism SPLIT+RULE [options], or "
-             "POLICY-FILE [--dry-run]",
+    .words =
+        "disclosure|env --model MODEL --mechanism SPLIT+RULE [options], or "
+        "POLICY-FILE [--dry-run]",
     .help = "simulate people who choose what to disclose",
     .opts = cmd_sim_rows,
     .values = &v,

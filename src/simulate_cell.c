@@ -11,6 +11,7 @@
 #include "rec/metrics.h"
 #include "src/simulate.h"
 #include "src/ui.h"
+#include "store/lines.h"
 
 #define AT(field) offsetof(struct cmd_sim_values, field)
 const struct opt cmd_sim_rows[] = {
@@ -23,7 +24,9 @@ const struct opt cmd_sim_rows[] = {
     {"sensitivity", 0, OPT_TEXT, AT(sensitivity), "lognormal:0.05", 0, 0,
      "SPEC",
      "what disclosing all costs: const:L, uniform:A,B, lognormal:L[,S], "
-     "westin:U,P,F, bimodal:L1,L2,PI"},
+     "westin:U,P,F, bimodal:L1,L2,PI, file:PATH (lines PERSON,LAMBDA)"},
+    {"group-factors", 0, OPT_TEXT, AT(factors), "", 0, 0, "G=X,...",
+     "multiply the sensitivity of groups (see --group)"},
     {"solver", 0, OPT_TEXT, AT(solver), "exact", 0, 0, "SOLVER",
      "how people find a choice: exact, reinforce, policy or greedy"},
     {"samples", 0, OPT_INT, AT(samples), "100", 1, 1e6, "N",
@@ -131,9 +134,8 @@ static double shrink_of(const struct cmd_sim_values *v,
                : 0;
 }
 
-static enum err game_of(struct sim_game_opts *out,
-                        const struct cmd_sim_values *v,
-                        const struct rec_model *model, uint64_t seed)
+enum err cmd_sim_game(struct sim_game_opts *out, const struct cmd_sim_values *v,
+                      const struct rec_model *model, uint64_t seed)
 {
     *out = (struct sim_game_opts){
         .samples = (size_t)v->samples,
@@ -151,11 +153,9 @@ static enum err game_of(struct sim_game_opts *out,
         .retrain = (size_t)v->retrain,
         .seed = seed,
     };
-    if (model == NULL)
-        return err_set(ERR_ARG, "say with --model what the platform trains: "
-                                "itemknn, ease, bpr or lightgcn");
     ERR_TRY(sim_mechanism_parse(&out->m, v->mechanism));
-    ERR_TRY(sim_tastes_parse(&out->tastes, v->sensitivity));
+    if (strncmp(v->sensitivity, "file:", 5) != 0)
+        ERR_TRY(sim_tastes_parse(&out->tastes, v->sensitivity));
     ERR_TRY(sim_solver_find(v->solver, &out->solver));
     out->shrink = shrink_of(v, out);
     if (v->temperature > 0 && out->solver != &sim_solver_exact)
@@ -163,9 +163,9 @@ static enum err game_of(struct sim_game_opts *out,
     return wants_of(&out->wants, v);
 }
 
-static enum err world_of(struct sim_world *w, const struct cmd_sim_values *v,
-                         const struct sim_mechanism *m, const char *store,
-                         uint64_t seed)
+enum err cmd_sim_world(struct sim_world *w, const struct cmd_sim_values *v,
+                       const struct sim_mechanism *m, const char *store,
+                       uint64_t seed)
 {
     const struct sim_world_opts o = {
         .split = m->split,
@@ -189,6 +189,102 @@ static enum err world_of(struct sim_world *w, const struct cmd_sim_values *v,
     }
     sto_close(st);
     return e;
+}
+
+/* --- sensitivities ---------------------------------------------------------
+ */
+
+/* A line "PERSON,LAMBDA" for each; people of the world who are not named are
+ * an error, others are passed over.  A first line without a number is a head.
+ */
+static enum err read_lambda(double *lambda, const struct sim_world *w,
+                            const char *path)
+{
+    struct sto_lines in;
+    size_t named = 0;
+    char *line;
+    size_t len;
+
+    for (size_t u = 0; u < w->all.n_users; u++)
+        lambda[u] = -1;
+    ERR_TRY(sto_lines_open(&in, path));
+    enum err e = ERR_OK;
+
+    while ((e = sto_lines_next(&in, &line, &len)) == ERR_OK && line != NULL) {
+        const char *comma = memchr(line, ',', len);
+        char *end = NULL;
+        const double x = comma != NULL ? strtod(comma + 1, &end) : -1;
+
+        if (comma == NULL || end == comma + 1 || !(x >= 0 && x < 1e9)) {
+            if (in.number == 1)
+                continue;
+            e = err_set(ERR_FORMAT, "%s:%llu: PERSON,LAMBDA was expected", path,
+                        (unsigned long long)in.number);
+            break;
+        }
+        const uint32_t u = rec_key_find(w->all.user_key, w->all.n_users,
+                                        key_of(line, (size_t)(comma - line)));
+
+        if (u == REC_NOBODY)
+            continue;
+        named += lambda[u] < 0;
+        lambda[u] = x;
+    }
+    sto_lines_close(&in);
+    if (e == ERR_OK && named < w->all.n_users)
+        e = err_set(ERR_FORMAT,
+                    "%s: it has no sensitivity for %zu of %zu people", path,
+                    w->all.n_users - named, w->all.n_users);
+    return e;
+}
+
+/* "VALUE=FACTOR,...": lambda of the people of a group is multiplied. */
+static enum err apply_factors(double *lambda, const struct sim_world *w,
+                              const char *text)
+{
+    for (const char *p = text; *p != '\0';) {
+        const size_t len = strcspn(p, ",");
+        const char *equals = memchr(p, '=', len);
+        size_t group = 0;
+        char *end = NULL;
+        const double x = equals != NULL ? strtod(equals + 1, &end) : -1;
+
+        if (equals == NULL || end != p + len || !(x >= 0 && x < 1e9))
+            return err_set(ERR_ARG,
+                           "--group-factors %s: GROUP=FACTOR,... was expected",
+                           text);
+        while (group < w->n_groups &&
+               (strncmp(w->group_name[group], p, (size_t)(equals - p)) != 0 ||
+                w->group_name[group][equals - p] != '\0'))
+            group++;
+        if (group == w->n_groups)
+            return err_set(ERR_ARG,
+                           "--group-factors: nobody is of the group \"%.*s\" "
+                           "(--group says which attribute groups people)",
+                           (int)(equals - p), p);
+        for (size_t u = 0; u < w->all.n_users; u++)
+            lambda[u] *= w->group[u] == group ? x : 1;
+        p += len + (p[len] == ',');
+    }
+    return ERR_OK;
+}
+
+enum err cmd_sim_lambda(double **out, const struct cmd_sim_values *v,
+                        const struct sim_world *w,
+                        const struct sim_game_opts *o)
+{
+    double *lambda = mem_array(w->all.n_users, sizeof(*lambda));
+    enum err e = ERR_OK;
+
+    *out = lambda;
+    if (lambda == NULL)
+        return err_set(ERR_NOMEM, "no memory for sensitivities");
+    if (strncmp(v->sensitivity, "file:", 5) == 0)
+        e = read_lambda(lambda, w, v->sensitivity + 5);
+    else
+        for (size_t u = 0; u < w->all.n_users; u++)
+            lambda[u] = sim_taste_of(&o->tastes, o->seed, w->all.user_key[u]);
+    return e == ERR_OK ? apply_factors(lambda, w, v->factors) : e;
 }
 
 /* --- what came of it -------------------------------------------------------
@@ -315,12 +411,16 @@ enum err cmd_sim_cell(json_t **out, const struct cmd_sim_values *v,
     struct sim_result r = {.n_users = 0};
     struct sim_world w = {.n_groups = 0};
     struct sim_game_opts o;
+    double *lambda = NULL;
 
     *out = NULL;
-    ERR_TRY(game_of(&o, v, model, seed));
-    ERR_TRY(world_of(&w, v, &o.m, store, seed));
-    enum err e = sim_play(&r, &w, &o);
+    ERR_TRY(cmd_sim_game(&o, v, model, seed));
+    ERR_TRY(cmd_sim_world(&w, v, &o.m, store, seed));
+    enum err e = cmd_sim_lambda(&lambda, v, &w, &o);
 
+    o.lambda = lambda;
+    if (e == ERR_OK)
+        e = sim_play(&r, &w, &o);
     if (e == ERR_OK)
         *out = cell_json(v, model, &w, &r);
     if (e == ERR_OK && draws)
@@ -333,6 +433,7 @@ enum err cmd_sim_cell(json_t **out, const struct cmd_sim_values *v,
         e = write_people(v->people, &w, &r, store);
     if (e != ERR_OK)
         json_decref(*out);
+    free(lambda);
     sim_result_free(&r);
     sim_world_free(&w);
     return e;
