@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/par.h"
 #include "base/rng.h"
+#include "kernels/power.h"
 #include "nn/nn.h"
 
 #define BATCH 256
@@ -205,6 +206,7 @@ static void look_task(void *arg, size_t u, size_t thread)
     struct sim_policy *p = l->p;
     struct sim_eval *e = &l->c->eval[thread];
     const size_t n = p->n;
+    const size_t rows = p->w->all.user_ptr[u + 1] - p->w->all.user_ptr[u];
     float *x = p->features + u * p->n_in;
 
     turn_to(l, e, u);
@@ -230,10 +232,7 @@ static void look_task(void *arg, size_t u, size_t thread)
     x[4 * n] = (float)(5 * l->c->lambda[u]);
     x[4 * n + 1] = (float)(5 * (all - none));
     x[4 * n + 2] = (float)(5 * none);
-    x[4 * n + 3] = (float)log1p((double)(e->w->all.user_ptr[u + 1] -
-                                         e->w->all.user_ptr[u])) /
-                       5 -
-                   0.8f;
+    x[4 * n + 3] = (float)(0.14 * krn_log2_f64((double)rows + 1) - 0.8);
     sim_eval_leave(e);
 }
 
