@@ -115,15 +115,18 @@ static void eig_rotate(double *x, double *y, double c, double s, size_t n)
     }
 }
 
-/* The first m >= l whose off-diagonal element is negligible. */
-static size_t eig_split(const double *w, const double *e, size_t l, size_t d)
+/* The first m >= l whose off-diagonal element is negligible beside its
+ * neighbours, or nothing at all (floor): among values that are rounding errors
+ * of zero the first never comes true. */
+static size_t eig_split(const double *w, const double *e, size_t l, size_t d,
+                        double floor)
 {
     size_t m = l;
 
     for (; m + 1 < d; m++) {
         const double near = fabs(w[m]) + fabs(w[m + 1]);
 
-        if (fabs(e[m]) <= DBL_EPSILON * near)
+        if (fabs(e[m]) <= DBL_EPSILON * near || fabs(e[m]) <= floor)
             break;
     }
     return m;
@@ -164,10 +167,14 @@ static void eig_sweep(double *a, double *w, double *e, size_t l, size_t m,
 
 static bool eig_ql(double *a, double *w, double *e, size_t d)
 {
+    double most = 0;
+
     e[d - 1] = 0;
+    for (size_t k = 0; k < d; k++)
+        most = fmax(most, fmax(fabs(w[k]), fabs(e[k])));
     for (size_t l = 0; l < d; l++) {
         for (unsigned turn = 0;; turn++) {
-            const size_t m = eig_split(w, e, l, d);
+            const size_t m = eig_split(w, e, l, d, 1e-36 * most);
 
             if (m == l)
                 break;

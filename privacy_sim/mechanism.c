@@ -10,6 +10,20 @@
 
 #define MOST_BLOCKS 64
 
+const struct sim_word sim_mechanism_words[] = {
+    {"whole+RULE", "everything is one segment"},
+    {"type+RULE", "attributes, and behaviours"},
+    {"blocks:K+RULE", "attributes, and K blocks of time"},
+    {"category+RULE", "attributes, and a segment for each category"},
+    {"item+RULE", "every attribute and every item"},
+    {"SPLIT+binary", "nothing, or everything"},
+    {"SPLIT+prefix", "nothing, or the most recent segments"},
+    {"SPLIT+free", "any segments"},
+    {"SPLIT+atleast:M", "nothing, or M segments and more"},
+    {"SPLIT+fixed:Q", "no choice: a share Q of the people discloses all"},
+    {NULL, NULL},
+};
+
 /* "name" or "name:A,B,C" with least..most numbers; false when it is another
  * word or the numbers do not fit. */
 static bool word(const char *text, size_t len, const char *name, size_t least,

@@ -35,6 +35,12 @@ struct sim_mechanism {
 ERR_CHECK
 enum err sim_mechanism_parse(struct sim_mechanism *out, const char *text);
 
+/* The words of both sides, for lists of what can be chosen; end with NULL. */
+struct sim_word {
+    const char *name, *help;
+};
+extern const struct sim_word sim_mechanism_words[];
+
 /* Whether a choice among n segments, on[n], is legal. */
 bool sim_is_legal(const struct sim_mechanism *m, const uint8_t *on, size_t n);
 

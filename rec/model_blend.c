@@ -9,16 +9,15 @@
  *
  * The arrays are those of the parts, "PART.NAME".
  */
-#include <assert.h>
 #include <math.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/la.h"
 #include "base/mem.h"
 #include "base/par.h"
 #include "rec/model.h"
+#include "rec/part.h"
 
 struct blend_opts {
     int64_t dim, epochs, vectors;
@@ -39,7 +38,7 @@ static const struct opt rows[] = {
     {.name = NULL},
 };
 
-enum { FILTER, VECTORS, PARTS, ARRAYS = 16 }; /* ARRAYS: most of a part */
+enum { FILTER, VECTORS, PARTS };
 static const char *const part_name[PARTS] = {"gfcf", "lightgcn"};
 
 /* An empty model of that kind with the blend's options and seed. */
@@ -79,32 +78,8 @@ static enum err part_new(const struct rec_model *m, size_t which,
 static enum err part_view(const struct rec_model *m, size_t which,
                           struct rec_model **out)
 {
-    const size_t len = strlen(part_name[which]);
-    struct rec_model *p = NULL;
-
-    ERR_TRY(part_new(m, which, &p));
-    p->array = mem_array(m->n_arrays, sizeof(*p->array));
-    if (p->array == NULL) {
-        rec_model_free(p);
-        return err_set(ERR_NOMEM, "no memory to look at a part of blend");
-    }
-    p->n_users = m->n_users;
-    p->n_items = m->n_items;
-    p->user_key = m->user_key;
-    p->item_key = m->item_key;
-    p->popularity = m->popularity;
-    for (size_t i = 0; i < m->n_arrays; i++) {
-        struct sto_array *to = &p->array[p->n_arrays];
-
-        if (strncmp(m->array[i].name, part_name[which], len) != 0 ||
-            m->array[i].name[len] != '.')
-            continue;
-        *to = m->array[i];
-        memmove(to->name, to->name + len + 1, sizeof(to->name) - len - 1);
-        p->n_arrays++;
-    }
-    *out = p;
-    return ERR_OK;
+    ERR_TRY(part_new(m, which, out));
+    return rec_part_view(m, part_name[which], *out);
 }
 
 static void parts_free(struct rec_model *part[PARTS])
@@ -127,34 +102,6 @@ static double fit_bytes(const struct rec_data *d, const void *opts)
     return 5 * filter + 10 * vectors + 64 * n + 60 * (double)d->n_rows;
 }
 
-/* Arrays of the parts behind keys and popularity, copied. */
-static enum err gather(struct rec_model *m, const struct rec_data *d,
-                       struct rec_model *const part[PARTS])
-{
-    struct rec_array_spec spec[PARTS * ARRAYS];
-    char name[PARTS * ARRAYS][sizeof(m->array[0].name)];
-    const struct sto_array *from[PARTS * ARRAYS];
-    const size_t core = 3;
-    size_t n = 0;
-
-    for (size_t w = 0; w < PARTS; w++) {
-        for (size_t i = core; i < part[w]->n_arrays; i++, n++) {
-            assert(n < PARTS * ARRAYS);
-            from[n] = &part[w]->array[i];
-            (void)snprintf(name[n], sizeof(name[n]), "%s.%.16s", part_name[w],
-                           from[n]->name);
-            spec[n] = (struct rec_array_spec){name[n], from[n]->type,
-                                              (size_t)from[n]->rows,
-                                              (size_t)from[n]->cols};
-        }
-    }
-    ERR_TRY(rec_model_alloc(m, d, spec, n));
-    for (size_t a = 0; a < n; a++)
-        memcpy(rec_model_array(m, name[a]), from[a]->data,
-               spec[a].rows * spec[a].cols * sto_type_bytes(spec[a].type));
-    return ERR_OK;
-}
-
 static enum err fit(struct rec_model *m, const struct rec_data *d,
                     const struct rec_watch *watch)
 {
@@ -168,7 +115,10 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
             e = rec_model_fit(part[w], d, NULL);
     }
     if (e == ERR_OK)
-        e = gather(m, d, part);
+        e = rec_part_gather(m, d,
+                            (struct rec_part[]){{part_name[0], part[0]},
+                                                {part_name[1], part[1]}},
+                            PARTS, NULL, 0);
     parts_free(part);
     return e;
 }
@@ -262,8 +212,7 @@ static bool valid(const struct rec_model *m)
     bool good = true;
 
     for (size_t w = 0; w < PARTS && good; w++)
-        good =
-            part_view(m, w, &part[w]) == ERR_OK && part[w]->ops->valid(part[w]);
+        good = part_view(m, w, &part[w]) == ERR_OK;
     parts_free(part);
     return good;
 }

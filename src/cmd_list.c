@@ -3,13 +3,15 @@
 #include <string.h>
 
 #include "attack/attack.h"
+#include "privacy_sim/solver.h"
+#include "rec/rerank.h"
 #include "src/ui.h"
 #include "unlearn/aggregate.h"
 #include "unlearn/partition.h"
 
 static const char *const families[] = {"models",    "partitions", "aggregates",
                                        "rerankers", "attacks",    "mechanisms",
-                                       NULL};
+                                       "solvers",   NULL};
 
 static enum err check_family(const char *word)
 {
@@ -20,7 +22,7 @@ static enum err check_family(const char *word)
 
     return err_set(ERR_ARG,
                    "\"%s\" is not a family%s%s%s (models, partitions, "
-                   "aggregates, rerankers, attacks, mechanisms)",
+                   "aggregates, rerankers, attacks, mechanisms, solvers)",
                    word, near != NULL ? ", did you mean \"" : "",
                    near != NULL ? near : "", near != NULL ? "\"?" : "");
 }
@@ -28,7 +30,7 @@ static enum err check_family(const char *word)
 static void add(json_t *list, bool as_json, const char *name, const char *help)
 {
     if (!as_json)
-        printf("%-12s %s\n", name, help);
+        printf("%-16s %s\n", name, help);
     (void)json_array_append_new(
         list, json_pack("{s:s, s:s}", "name", name, "help", help));
 }
@@ -49,6 +51,16 @@ static json_t *entries(const char *family, bool as_json)
     if (strcmp(family, "attacks") == 0)
         for (size_t i = 0; atk_attacks[i] != NULL; i++)
             add(list, as_json, atk_attacks[i]->name, atk_attacks[i]->help);
+    if (strcmp(family, "rerankers") == 0)
+        for (size_t i = 0; rec_rerankers[i] != NULL; i++)
+            add(list, as_json, rec_rerankers[i]->name, rec_rerankers[i]->help);
+    if (strcmp(family, "mechanisms") == 0)
+        for (size_t i = 0; sim_mechanism_words[i].name != NULL; i++)
+            add(list, as_json, sim_mechanism_words[i].name,
+                sim_mechanism_words[i].help);
+    if (strcmp(family, "solvers") == 0)
+        for (size_t i = 0; sim_solvers[i] != NULL; i++)
+            add(list, as_json, sim_solvers[i]->name, sim_solvers[i]->help);
     return list;
 }
 
@@ -70,7 +82,8 @@ static int run(const struct cmd_common *c, int n_words, char **word)
 extern const struct cmd cmd_list;
 const struct cmd cmd_list = {
     .name = "list",
-    .words = "models|partitions|aggregates|rerankers|attacks|mechanisms",
+    .words =
+        "models|partitions|aggregates|rerankers|attacks|mechanisms|solvers",
     .help = "what can be chosen",
     .run = run,
 };

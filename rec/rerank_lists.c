@@ -1,0 +1,180 @@
+/* rec/rerank_lists.c - candidates and their features. */
+#include "rec/rerank_lists.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "base/mem.h"
+#include "base/par.h"
+#include "kernels/power.h"
+#include "rec/score.h"
+
+#define LN2 0.69314718055994531
+
+static enum err no_memory(void)
+{
+    return err_set(ERR_NOMEM, "no memory for lists to re-rank");
+}
+
+/* --- popularity ------------------------------------------------------------
+ */
+
+struct counted {
+    uint32_t rows, item;
+};
+
+static int by_rows(const void *a, const void *b)
+{
+    const struct counted *x = a, *y = b;
+
+    if (x->rows != y->rows)
+        return x->rows < y->rows ? -1 : 1;
+    return (x->item > y->item) - (x->item < y->item);
+}
+
+enum err rec_generators_place(struct rec_generators *g, size_t n_items)
+{
+    struct counted *c = mem_array(n_items, sizeof(*c));
+
+    if (c == NULL)
+        return no_memory();
+    for (size_t i = 0; i < n_items; i++)
+        c[i] = (struct counted){g->popularity[i], (uint32_t)i};
+    qsort(c, n_items, sizeof(*c), by_rows);
+    for (size_t k = 0; k < n_items; k++)
+        g->place[c[k].item] = (float)k / (float)n_items;
+    free(c);
+    return ERR_OK;
+}
+
+/* --- lists -----------------------------------------------------------------
+ */
+
+struct maker {
+    const struct rec_generators *g;
+    const struct rec_query *q;
+    struct rec_batch *out;
+    const float *scores[REC_GENERATORS]; /* [people][n_items] */
+    size_t n_items;
+    struct krn_topk *top; /* [threads] */
+    struct ranked *order; /* [threads][n] */
+};
+
+struct ranked {
+    float score;
+    uint32_t at;
+};
+
+static int by_score(const void *a, const void *b)
+{
+    const struct ranked *x = a, *y = b;
+
+    if (x->score > y->score || x->score < y->score)
+        return x->score > y->score ? -1 : 1;
+    return (x->at > y->at) - (x->at < y->at);
+}
+
+static void pick(const struct maker *w, size_t p, size_t thread)
+{
+    const struct krn_ops *ops = cpu_ops();
+    struct krn_topk *t = &w->top[thread];
+    uint32_t *item = w->out->item + p * w->out->n;
+
+    *t = krn_topk_start(w->out->n, t->score, t->id);
+    t->skip = w->q->item + w->q->ptr[p];
+    t->skip_end = w->q->item + w->q->ptr[p + 1];
+    ops->topk_push_f32(t, w->scores[0] + p * w->n_items, 0, w->n_items);
+    ops->topk_sort_f32(t);
+    w->out->len[p] = t->n;
+    for (size_t k = 0; k < w->out->n; k++)
+        item[k] = k < t->n ? t->id[k] : REC_NOBODY;
+}
+
+/* The three features of generator g, for the first len candidates. */
+static void of_generator(const struct maker *w, size_t p, size_t g,
+                         struct ranked *order, float *x, size_t width)
+{
+    const float *scores = w->scores[g] + p * w->n_items;
+    const uint32_t *item = w->out->item + p * w->out->n;
+    const size_t len = w->out->len[p];
+    double mean = 0, square = 0;
+
+    for (size_t k = 0; k < len; k++) {
+        mean += (double)scores[item[k]] / (double)len;
+        order[k] = (struct ranked){scores[item[k]], (uint32_t)k};
+    }
+    for (size_t k = 0; k < len; k++) {
+        const double d = (double)scores[item[k]] - mean;
+
+        square += d * d / (double)len;
+    }
+    const double unit = square > 1e-30 ? 1 / sqrt(square) : 0;
+
+    qsort(order, len, sizeof(*order), by_score);
+    for (size_t r = 0; r < len; r++) {
+        float *to = x + order[r].at * width + 3 * g;
+
+        to[0] = (float)(((double)order[r].score - mean) * unit);
+        to[1] = (float)(LN2 * krn_log2_f64((double)r + 1));
+        to[2] = (float)(1 / ((double)r + 1));
+    }
+}
+
+static void list_task(void *arg, size_t p, size_t thread)
+{
+    const struct maker *w = arg;
+    const size_t width = REC_FEATURES(w->g->n), n = w->out->n;
+    float *x = w->out->x + p * n * width;
+    const size_t met = w->q->ptr[p + 1] - w->q->ptr[p];
+
+    pick(w, p, thread);
+    memset(x, 0, n * width * sizeof(*x));
+    for (size_t g = 0; g < w->g->n; g++)
+        of_generator(w, p, g, w->order + thread * n, x, width);
+    for (size_t k = 0; k < w->out->len[p]; k++) {
+        const uint32_t i = w->out->item[p * n + k];
+        float *to = x + k * width + 3 * w->g->n;
+
+        to[0] = (float)(LN2 * krn_log2_f64(1 + (double)w->g->popularity[i]));
+        to[1] = w->g->place[i];
+        to[2] = (float)(LN2 * krn_log2_f64(1 + (double)met));
+    }
+}
+
+enum err rec_lists_make(const struct rec_generators *g,
+                        const struct rec_query *q, struct rec_batch *out)
+{
+    const size_t n_items = g->part[0]->n_items;
+    const size_t room = KRN_TOPK_ROOM(out->n);
+    struct mem_scratch s = {0};
+    struct maker w = {
+        .g = g,
+        .q = q,
+        .out = out,
+        .n_items = n_items,
+        .scores = {out->first},
+        .top = mem_take(&s, par_threads(), 1, sizeof(*w.top)),
+        .order = mem_take(&s, par_threads(), out->n, sizeof(*w.order)),
+    };
+    enum err e = ERR_OK;
+
+    for (size_t t = 0; t < par_threads() && !s.failed; t++) {
+        w.top[t].score = mem_take(&s, room, 1, sizeof(float));
+        w.top[t].id = mem_take(&s, room, 1, sizeof(uint32_t));
+    }
+    for (size_t k = 0; k < g->n && e == ERR_OK; k++) {
+        float *scores = k == 0 ? out->first
+                               : mem_take_raw(&s, q->n, n_items, sizeof(float));
+        float *vec =
+            mem_take(&s, q->n, rec_scores_room(g->part[k]), sizeof(float));
+
+        w.scores[k] = scores;
+        e = s.failed ? no_memory() : rec_scores(g->part[k], q, scores, vec);
+    }
+    if (e == ERR_OK)
+        par_for(q->n, list_task, &w);
+    mem_drop(&s);
+    return e;
+}

@@ -1,0 +1,48 @@
+/*
+ * rec/rerank_lists.h - candidates of a first stage, and what is known of each.
+ *
+ * Features of a candidate, all from the generators and their training rows: for
+ * each generator its score in deviations from the list's mean, the logarithm
+ * and the reciprocal of its rank in the list; the item's popularity (logarithm,
+ * and rank among all items), and the length of the person's history.
+ */
+#ifndef REC_RERANK_LISTS_H
+#define REC_RERANK_LISTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "rec/model.h"
+
+#define REC_GENERATORS 4
+#define REC_FEATURES(g) (3 * (g) + 3)
+
+struct rec_generators {
+    struct rec_model *part[REC_GENERATORS]; /* [0] makes the candidates */
+    size_t n;
+    const uint32_t *popularity; /* [n_items] rows that the parts learnt from */
+    float *place;               /* [n_items] share of items less popular */
+};
+
+/* Lists of a batch of people. */
+struct rec_batch {
+    size_t n;       /* candidates at most */
+    uint32_t *item; /* [people][n], best of the first stage first */
+    size_t *len;    /* [people] */
+    float *x;       /* [people][n][REC_FEATURES] raw; 0 behind len */
+    float *first;   /* [people][n_items] scores of the first stage */
+};
+
+/* Fill place[n_items] from popularity. */
+ERR_CHECK
+enum err rec_generators_place(struct rec_generators *g, size_t n_items);
+
+/* The n best of the first stage for everybody of q, without their history,
+ * and features.  Threads inside; memory n_items floats a person for each
+ * generator beyond the first. */
+ERR_CHECK
+enum err rec_lists_make(const struct rec_generators *g,
+                        const struct rec_query *q, struct rec_batch *out);
+
+#endif

@@ -1,0 +1,294 @@
+/* tests/test_rerank.c - networks that order lists anew. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rec/metrics.h"
+#include "rec/model.h"
+#include "rec/rank.h"
+#include "rec/rerank.h"
+#include "tests/rec_cases.h"
+
+#define BATCH 6
+#define LIST 12
+#define WIDTH 9
+
+struct net {
+    struct nn_params *params;
+    struct nn_tape *tape;
+    struct rec_lists l;
+    struct nn_tensor *scores;
+};
+
+static void open_net(struct net *k, const struct rec_reranker *r, bool training,
+                     struct nn_tensor **label)
+{
+    struct nn_tensor *loss = NULL;
+
+    assert_int_equal(nn_params_new(&k->params, NN_F32, 5), ERR_OK);
+    assert_int_equal(nn_tape_new(&k->tape, k->params), ERR_OK);
+    k->l = (struct rec_lists){
+        .x = nn_tape_input(k->tape, "x", 3, (size_t[]){BATCH, LIST, WIDTH}),
+        .mask = nn_tape_input(k->tape, "mask", 2, (size_t[]){BATCH, LIST}),
+        .keys = nn_tape_keys(k->tape, "keys", BATCH),
+        .batch = BATCH,
+        .n = LIST,
+        .features = WIDTH,
+        .dim = 16,
+    };
+    k->scores = r->build(k->tape, &k->l);
+    if (training) {
+        *label = nn_tape_input(k->tape, "y", 2, (size_t[]){BATCH, LIST});
+        loss = nn_reduce_mean(
+            k->tape, nn_loss_list(k->tape, k->scores, *label, k->l.mask), NULL);
+    }
+    nn_tape_keep(k->tape, k->scores);
+    assert_int_equal(nn_tape_plan(k->tape, loss), ERR_OK);
+    nn_tape_fill(k->tape, k->l.mask, 1);
+}
+
+static void close_net(struct net *k)
+{
+    nn_tape_free(k->tape);
+    nn_params_free(k->params);
+}
+
+static void fill(float *x, uint64_t seed)
+{
+    for (size_t i = 0; i < BATCH * LIST * WIDTH; i++)
+        x[i] = 2 * rng_f32(seed, RNG_SYNTH, i) - 1;
+}
+
+/* Items in another order get the same scores in that order: for all that see
+ * a list as a set; with positions, or one after the other, they must not. */
+static void sets_have_no_order(void **state)
+{
+    static const char *const ordered[] = {"prm", "dlcm"};
+    float x[BATCH * LIST * WIDTH], turned[BATCH * LIST * WIDTH];
+    float a[BATCH * LIST], b[BATCH * LIST];
+    uint32_t order[LIST];
+
+    (void)state;
+    fill(x, 1);
+    rng_shuffle(2, RNG_SHUFFLE, LIST, order);
+    for (size_t l = 0; l < BATCH; l++) {
+        for (size_t k = 0; k < LIST; k++)
+            memcpy(turned + (l * LIST + k) * WIDTH,
+                   x + (l * LIST + order[k]) * WIDTH, WIDTH * sizeof(*x));
+    }
+    for (size_t r = 0; rec_rerankers[r] != NULL; r++) {
+        const char *name = rec_rerankers[r]->name;
+        struct net k;
+        double worst = 0;
+
+        open_net(&k, rec_rerankers[r], false, NULL);
+        nn_tape_set(k.tape, k.l.x, x);
+        assert_int_equal(nn_tape_forward(k.tape), ERR_OK);
+        nn_tape_get(k.tape, k.scores, a);
+        nn_tape_set(k.tape, k.l.x, turned);
+        assert_int_equal(nn_tape_forward(k.tape), ERR_OK);
+        nn_tape_get(k.tape, k.scores, b);
+        for (size_t l = 0; l < BATCH; l++) {
+            for (size_t i = 0; i < LIST; i++)
+                worst = fmax(worst, fabs((double)b[l * LIST + i] -
+                                         (double)a[l * LIST + order[i]]));
+        }
+        const bool is_ordered =
+            strcmp(name, ordered[0]) == 0 || strcmp(name, ordered[1]) == 0;
+
+        if (is_ordered != (worst > 1e-4))
+            fail_msg("%s: scores move by %g", name, worst);
+        close_net(&k);
+    }
+}
+
+/* One list's scores do not depend on the others of its batch. */
+static void lists_do_not_meet(void **state)
+{
+    float x[BATCH * LIST * WIDTH], a[BATCH * LIST], b[BATCH * LIST];
+
+    (void)state;
+    for (size_t r = 0; rec_rerankers[r] != NULL; r++) {
+        struct net k;
+
+        open_net(&k, rec_rerankers[r], false, NULL);
+        fill(x, 3);
+        nn_tape_set(k.tape, k.l.x, x);
+        assert_int_equal(nn_tape_forward(k.tape), ERR_OK);
+        nn_tape_get(k.tape, k.scores, a);
+        for (size_t i = LIST * WIDTH; i < BATCH * LIST * WIDTH; i++)
+            x[i] = -x[i];
+        nn_tape_set(k.tape, k.l.x, x);
+        assert_int_equal(nn_tape_forward(k.tape), ERR_OK);
+        nn_tape_get(k.tape, k.scores, b);
+        assert_memory_equal(a, b, LIST * sizeof(*a));
+        close_net(&k);
+    }
+}
+
+/* What is right hangs on the list: the item nearest to the mean of feature 1,
+ * among those whose feature 0 is positive.  One weight a feature cannot say
+ * that; networks that read the list can. */
+static void networks_learn_what_hangs_on_the_list(void **state)
+{
+    const struct nn_optim_opt adam = {.kind = NN_ADAM, .lr = 0.005};
+    double loss[16] = {0};
+    size_t logistic = 0;
+
+    (void)state;
+    for (size_t r = 0; rec_rerankers[r] != NULL; r++) {
+        struct nn_tensor *label;
+        struct nn_optim *o;
+        struct net k;
+        double last = 0;
+
+        if (strcmp(rec_rerankers[r]->name, "logistic") == 0)
+            logistic = r;
+        open_net(&k, rec_rerankers[r], true, &label);
+        assert_int_equal(nn_optim_new(&o, k.params, &adam), ERR_OK);
+        for (uint64_t step = 0; step < 1500; step++) {
+            float x[BATCH * LIST * WIDTH], y[BATCH * LIST] = {0};
+
+            fill(x, 100 + step);
+            for (size_t l = 0; l < BATCH; l++) {
+                float mean = 0, best = 9;
+                size_t hit = 0;
+
+                for (size_t i = 0; i < LIST; i++)
+                    mean += x[(l * LIST + i) * WIDTH + 1] / LIST;
+                for (size_t i = 0; i < LIST; i++) {
+                    const float *at = x + (l * LIST + i) * WIDTH;
+                    const float far = fabsf(at[1] - mean) + (at[0] < 0 ? 4 : 0);
+
+                    if (far < best) {
+                        best = far;
+                        hit = i;
+                    }
+                }
+                y[l * LIST + hit] = 1;
+            }
+            nn_tape_set(k.tape, k.l.x, x);
+            nn_tape_set(k.tape, label, y);
+            assert_int_equal(nn_optim_train(o, k.tape, &last), ERR_OK);
+            if (step >= 1400)
+                loss[r] += last / 100;
+        }
+        nn_optim_free(o);
+        close_net(&k);
+    }
+    for (size_t r = 0; rec_rerankers[r] != NULL; r++) {
+        if (r != logistic && !(loss[r] < 0.75 * loss[logistic]))
+            fail_msg("%s: loss %.3f, logistic %.3f", rec_rerankers[r]->name,
+                     loss[r], loss[logistic]);
+    }
+}
+
+/* --- the model -------------------------------------------------------------
+ */
+
+static struct rec_model *trained(const struct rec_data *d, const char *ranker)
+{
+    static const char *const set[][2] = {{"base", "ease"},
+                                         {"also", "itemknn"},
+                                         {"candidates", "15"},
+                                         {"epochs", "4"},
+                                         {"dim", "16"}};
+    const struct rec_model_ops *ops;
+    struct rec_model *m;
+
+    assert_int_equal(rec_model_find("rerank", &ops), ERR_OK);
+    assert_int_equal(rec_model_new(&m, ops), ERR_OK);
+    for (size_t i = 0; i < sizeof(set) / sizeof(set[0]); i++)
+        assert_int_equal(opt_assign(ops->opts, m->opts, set[i][0], set[i][1]),
+                         ERR_OK);
+    assert_int_equal(opt_assign(ops->opts, m->opts, "ranker", ranker), ERR_OK);
+    m->seed = 3;
+    assert_int_equal(rec_model_fit(m, d, NULL), ERR_OK);
+    return m;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* The first fifteen are the first stage's, in another order; behind them come
+ * the others in the first stage's order. */
+static void candidates_are_the_first_stages(void **state)
+{
+    struct rec_data d = case_data(120, 60, 0.2, false, 6);
+    const struct rec_model_ops *ops;
+    struct rec_model *ease;
+    uint32_t want[120 * 40], got[120 * 40];
+    size_t moved = 0;
+
+    (void)state;
+    assert_int_equal(rec_model_find("ease", &ops), ERR_OK);
+    assert_int_equal(rec_model_new(&ease, ops), ERR_OK);
+    assert_int_equal(rec_model_fit(ease, &d, NULL), ERR_OK);
+    assert_int_equal(
+        rec_rank_users(ease, &d, 0, d.n_users, 40, true, want, NULL), ERR_OK);
+    for (size_t r = 0; rec_rerankers[r] != NULL; r++) {
+        struct rec_model *m = trained(&d, rec_rerankers[r]->name);
+
+        assert_int_equal(
+            rec_rank_users(m, &d, 0, d.n_users, 40, true, got, NULL), ERR_OK);
+        for (size_t u = 0; u < d.n_users; u++) {
+            uint32_t *a = got + u * 40, b[15];
+
+            if (d.user_ptr[u] == d.user_ptr[u + 1])
+                continue; /* popular items: no model is asked */
+            moved += memcmp(a, want + u * 40, 15 * sizeof(*a)) != 0;
+            assert_memory_equal(a + 15, want + u * 40 + 15, 25 * sizeof(*a));
+            memcpy(b, want + u * 40, sizeof(b));
+            qsort(a, 15, sizeof(*a), by_number);
+            qsort(b, 15, sizeof(*b), by_number);
+            assert_memory_equal(a, b, sizeof(b));
+        }
+        rec_model_free(m);
+    }
+    assert_true(moved > d.n_users);
+    rec_model_free(ease);
+    rec_data_free(&d);
+}
+
+static void mistakes_are_named(void **state)
+{
+    static const char *const wrong[][3] = {
+        {"ranker", "pm", "did you mean"},
+        {"base", "rerank", "cannot stand"},
+        {"also", "ease,ease,ease,ease", "at most three"},
+        {"also", "what", "no model"}};
+    struct rec_data d = case_data(40, 30, 0.3, false, 6);
+    const struct rec_model_ops *ops;
+
+    (void)state;
+    assert_int_equal(rec_model_find("rerank", &ops), ERR_OK);
+    for (size_t i = 0; i < 4; i++) {
+        struct rec_model *m;
+
+        assert_int_equal(rec_model_new(&m, ops), ERR_OK);
+        assert_int_equal(
+            opt_assign(ops->opts, m->opts, wrong[i][0], wrong[i][1]), ERR_OK);
+        assert_int_equal(rec_model_fit(m, &d, NULL), ERR_ARG);
+        if (strstr(err_note(), wrong[i][2]) == NULL)
+            fail_msg("%s %s: %s", wrong[i][0], wrong[i][1], err_note());
+        rec_model_free(m);
+    }
+    rec_data_free(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sets_have_no_order),
+        cmocka_unit_test(lists_do_not_meet),
+        cmocka_unit_test(networks_learn_what_hangs_on_the_list),
+        cmocka_unit_test(candidates_are_the_first_stages),
+        cmocka_unit_test(mistakes_are_named),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
