@@ -123,11 +123,14 @@ demo() {
     show verify "$RECD_STORE.certificate.json"
     headline "7. Is it true? Ask as an adversary would (a rehearsal with 100 others)"
     show audit forgotten --name ease --people 100 --references 4
+    headline "8. And if people could choose what to disclose?"
+    show simulate disclosure --model itemknn --mechanism blocks:8+prefix
     headline "What you saw"
     say "A file became a store ($RECD_STORE), three models were trained on the same"
     say "rows, judged on rows that they had not seen, and asked for one person's list."
     say "Then that person left records, models and disk, and an attack that tells people"
-    say "in the original model from strangers could not tell them any more."
+    say "in the original model from strangers could not tell them any more. At last,"
+    say "simulated people chose which of their rows to show, and the model learnt from those."
     headline "Next"
     say "  export RECD_STORE=$RECD_STORE; PATH=$PWD/$BUILD:\$PATH"
     say "  recd list models                     what else can be trained"

@@ -16,8 +16,8 @@
 #define POINTS 64
 
 static const char *const colour[COLOURS] = {"#c2410c", "#0f6fb5", "#1a7f37",
-                                            "#8250df", "#b35900", "#d6336c",
-                                            "#0b7285", "#5c5f66"};
+                                            "#8250df", "#d6336c", "#5c5f66",
+                                            "#0b7285", "#b35900"};
 
 static const char style[] =
     ".key{display:flex;flex-wrap:wrap;gap:.3rem 1rem;font-size:.85rem;"
@@ -185,7 +185,11 @@ static void add_point(struct series *s, const json_t *arm, const char *x,
 {
     char ci[64];
 
-    if (s->n == POINTS)
+    /* where everybody shows something, nobody is badly served for nothing */
+    const bool nobody = strcmp(y, "quality_of_undisclosed") == 0 &&
+                        !(number_of(arm, "none") > 0);
+
+    if (s->n == POINTS || nobody)
         return;
     (void)snprintf(ci, sizeof(ci), "%s_ci", y);
     const json_t *range = json_object_get(arm, ci);

@@ -58,8 +58,7 @@ static const struct opt rows[] = {
     {.name = NULL},
 };
 
-#define PEOPLE_LEAST 16 /* fewer teach nothing: the first stage's order stays  \
-                         */
+#define PEOPLE_LEAST 16 /* with fewer the first order stays */
 #define ASK 64 /* people of a batch of lists, and of a batch of serving */
 static const char *const prefix[REC_GENERATORS] = {"0", "1", "2", "3"};
 
