@@ -443,7 +443,7 @@ static enum err retrain_one(struct game *g, size_t u, double *gain)
     after = sim_eval_anticipated(&g->eval[0]);
     sim_eval_leave(&g->eval[0]);
     sim_rows_free(&own);
-    *gain = fmax(0, after - before);
+    *gain = after - before;
     return ERR_OK;
 }
 
@@ -463,7 +463,8 @@ static enum err retrain_some(struct game *g)
         log_tick("training again for single people", k, some, NULL);
         e = log_stopping() ? err_set(ERR_STOPPED, "stopped")
                            : retrain_one(g, pick[k], &gain);
-        g->out->retrained_residual += gain / (double)some;
+        g->out->retrained_mean += gain / (double)some;
+        g->out->retrained_residual += fmax(0, gain) / (double)some;
         g->out->retrained_max = fmax(g->out->retrained_max, gain);
     }
     g->out->n_retrained = some;

@@ -98,7 +98,10 @@ struct sim_result {
     size_t n_users;
     bool settled;
     size_t n_retrained; /* people whose residual was found by training again */
-    double retrained_residual, retrained_max;
+    double retrained_residual, retrained_max; /* what they gain, or 0 */
+    double retrained_mean; /* what they gain, losses counted: a person's few
+                              items are noise, of which the residual has
+                              the better half */
     unsigned char digest[KEY_DIGEST_BYTES]; /* of the last recommender */
     double evaluations;                     /* choices that were tried */
     double solve_seconds, train_seconds;

@@ -49,9 +49,9 @@ static void say(const json_t *o)
            rounds);
     if (field(o, "retrained") > 0)
         printf("                 trained again for each of %.0f people: mean "
-               "%.5f, most %.4f\n",
-               field(o, "retrained"), field(o, "retrained_residual"),
-               field(o, "retrained_max"));
+               "gain %.5f (losses as nought: %.5f), most %.4f\n",
+               field(o, "retrained"), field(o, "retrained_mean"),
+               field(o, "retrained_residual"), field(o, "retrained_max"));
     printf(
         "time             %.2f s training, %.2f s choosing: %s people a "
         "second\n",

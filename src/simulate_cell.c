@@ -353,13 +353,15 @@ static json_t *cell_json(const struct cmd_sim_values *v,
                   (json_int_t)r->n_rounds, "revenue", revenue(v, w, x),
                   "settled", r->settled));
     (void)json_object_update_new(
-        out, json_pack("{s:f, s:f, s:{s:f, s:f, s:f}, s:I, s:f, s:f, s:s, s:s}",
-                       "user_utility", x->utility, "nash_residual", x->residual,
-                       "platform", "recall@20", x->recall20, "ndcg@20",
-                       x->ndcg20, "revenue", revenue(v, w, x), "retrained",
-                       (json_int_t)r->n_retrained, "retrained_residual",
-                       r->retrained_residual, "retrained_max", r->retrained_max,
-                       "digest", hex, "data", data));
+        out,
+        json_pack("{s:f, s:f, s:{s:f, s:f, s:f}, s:I, s:f, s:f, s:f, s:s, s:s}",
+                  "user_utility", x->utility, "nash_residual", x->residual,
+                  "platform", "recall@20", x->recall20, "ndcg@20", x->ndcg20,
+                  "revenue", revenue(v, w, x), "retrained",
+                  (json_int_t)r->n_retrained, "retrained_residual",
+                  r->retrained_residual, "retrained_mean", r->retrained_mean,
+                  "retrained_max", r->retrained_max, "digest", hex, "data",
+                  data));
     (void)json_object_set_new(out, "trajectory", rounds_json(r));
     (void)json_object_set_new(out, "groups", sim_groups_json(w, r));
     return out;
