@@ -292,12 +292,13 @@ struct nn_tensor *nn_linear_product(struct nn_tape *t, struct nn_tensor *a,
 {
     const bool many = b->n_dims == 3;
     const size_t k = nn_cols(a);
-    const size_t inner = b->dim[b->n_dims - (turned ? 1 : 2)];
-    const size_t n = b->dim[b->n_dims - (turned ? 2 : 1)];
+    const bool shaped = b->n_dims == 2 || many; /* a stand-in is not */
+    const size_t inner = shaped ? b->dim[b->n_dims - (turned ? 1 : 2)] : 0;
+    const size_t n = shaped ? b->dim[b->n_dims - (turned ? 2 : 1)] : 0;
     size_t dim[NN_DIMS];
     struct nn_node *o;
 
-    if (t->failed != ERR_OK || b->n_dims < 2 || b->n_dims > 3 || inner != k ||
+    if (t->failed != ERR_OK || !shaped || inner != k ||
         (many && (a->n_dims != 3 || a->dim[0] != b->dim[0])))
         return nn_node_fail(t,
                             "product of '%s' and '%s': widths differ (%zu "
