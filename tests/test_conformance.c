@@ -65,11 +65,15 @@ void *__wrap_aligned_alloc(size_t align, size_t n)
 /* Small and short, whatever the defaults are. */
 static struct rec_model *model_new(const struct rec_model_ops *ops)
 {
-    static const char *const quick[][2] = {{"dim", "8"}, {"epochs", "3"}};
+    /* the last two are rerank's */
+    static const char *const quick[][2] = {{"dim", "8"},
+                                           {"epochs", "3"},
+                                           {"also", "itemknn"},
+                                           {"candidates", "10"}};
     struct rec_model *m = NULL;
 
     assert_int_equal(rec_model_new(&m, ops), ERR_OK);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof(quick) / sizeof(quick[0]); i++) {
         for (const struct opt *r = ops->opts; r && r->name; r++) {
             if (strcmp(r->name, quick[i][0]) == 0)
                 assert_int_equal(
