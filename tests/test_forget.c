@@ -51,6 +51,10 @@ static int drop_folders(void **state)
 
 static const char *const few[] = {"dim", "8", "epochs", "3", NULL};
 
+static const char *const lists[] = {
+    "base", "ease", "also", "itemknn", "candidates", "8", "epochs",
+    "2",    "dim",  "8",    "ranker",  "setrank",    NULL};
+
 static const struct watched {
     const char *name, *model;
     const char *const *options;
@@ -68,6 +72,7 @@ static const struct watched {
     {"ease-hash", "ease", NULL, 3, "hash", "mean", 0},
     {"graph-hash", "lightgcn", few, 2, "hash", "attention", 0},
     {"lego", "legonet", NULL, 1, "hash", "mean", 0},
+    {"lists", "rerank", lists, 1, "hash", "mean", 0},
 };
 #define N_WATCHED (sizeof(watched) / sizeof(watched[0]))
 
