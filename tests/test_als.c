@@ -14,6 +14,7 @@
 #include "base/par.h"
 #include "base/rng.h"
 #include "rec/als.h"
+#include "rec/model.h"
 #include "tests/rec_cases.h"
 
 #define D 24
@@ -248,9 +249,37 @@ static void all_instruction_sets_give_the_same_bits(void **state)
     }
 }
 
+/* One person, and an item that nobody met: the Gram matrix is of rank one with
+ * rounding errors of zero beside it, and its eigenvalues have to be found. */
+static void one_person_is_enough(void **state)
+{
+    uint64_t person = 5, item[5];
+    size_t ptr[2] = {0, 4};
+    uint32_t met[4] = {0, 1, 2, 3};
+    const struct rec_data d = {.n_users = 1,
+                               .n_items = 5,
+                               .n_rows = 4,
+                               .user_key = &person,
+                               .item_key = item,
+                               .user_ptr = ptr,
+                               .item = met};
+    const struct rec_model_ops *ops;
+    struct rec_model *m;
+
+    (void)state;
+    for (uint64_t i = 0; i < 5; i++)
+        item[i] = (i + 1) << 60;
+    assert_int_equal(rec_model_find("ials", &ops), ERR_OK);
+    assert_int_equal(rec_model_new(&m, ops), ERR_OK);
+    m->seed = 1;
+    assert_int_equal(rec_model_fit(m, &d, NULL), ERR_OK);
+    rec_model_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_person_is_enough),
         cmocka_unit_test_setup_teardown(the_exact_solver_solves_the_equations,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(conjugate_gradients_get_there, setup,
