@@ -28,13 +28,7 @@ enum err atk_attack_find(const char *name, const struct atk_attack **out)
         if (i + 1 < 64)
             names[i] = atk_attacks[i]->name;
     }
-    const char *near = opt_nearest(name, names);
-
-    return err_set(ERR_ARG,
-                   "there is no attack \"%s\"%s%s%s (`recd list attacks` names "
-                   "them)",
-                   name, near != NULL ? ", did you mean \"" : "",
-                   near != NULL ? near : "", near != NULL ? "\"?" : "");
+    return opt_unknown("attack", name, names, "`recd list attacks` names them");
 }
 
 const char *atk_attack_lacks(const struct atk_attack *a,

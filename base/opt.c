@@ -70,6 +70,18 @@ const char *opt_nearest(const char *word, const char *const *list)
     return best;
 }
 
+enum err opt_unknown(const char *kind, const char *word,
+                     const char *const *list, const char *see)
+{
+    const char *near = opt_nearest(word, list);
+
+    return err_set(ERR_ARG, "there is no %s \"%s\"%s%s%s%s%s%s", kind, word,
+                   near != NULL ? ", did you mean \"" : "",
+                   near != NULL ? near : "", near != NULL ? "\"?" : "",
+                   see != NULL ? " (" : "", see != NULL ? see : "",
+                   see != NULL ? ")" : "");
+}
+
 static enum err unknown_option(const struct opt_set *sets, const char *name)
 {
     const char *names[WORDS_MAX + 1] = {NULL};
@@ -252,6 +264,39 @@ void opt_value_text(const struct opt *r, const void *base, char *out,
         (void)snprintf(out, room, "%s", text == NULL ? "" : text);
         break;
     }
+}
+
+bool opt_is_given(const struct opt *row, const void *base)
+{
+    struct opt one[2] = {*row, {.name = NULL}};
+    char now[256], usual[256];
+    union {
+        bool flag;
+        int64_t whole;
+        double real;
+        const char *text;
+    } value;
+
+    one[0].offset = 0;
+    opt_defaults(one, &value);
+    opt_value_text(one, &value, usual, sizeof(usual));
+    opt_value_text(row, base, now, sizeof(now));
+    return strcmp(now, usual) != 0;
+}
+
+enum err opt_check_use(const struct opt *rows, const void *base,
+                       const struct opt_use *use, unsigned mode,
+                       const char *what)
+{
+    for (const struct opt *row = rows; row->name != NULL; row++) {
+        for (const struct opt_use *u = use; u->name != NULL; u++) {
+            if (strcmp(row->name, u->name) == 0 && (u->modes & mode) == 0 &&
+                opt_is_given(row, base))
+                return err_set(ERR_ARG, "--%s means nothing to %s", row->name,
+                               what);
+        }
+    }
+    return ERR_OK;
 }
 
 /* --- the command line -------------------------------------------------------

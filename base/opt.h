@@ -65,8 +65,31 @@ enum err opt_assign(const struct opt *rows, void *base, const char *name,
 void opt_value_text(const struct opt *r, const void *base, char *out,
                     size_t room);
 
+/* What an option is for, where it is not for everything: a mask of modes,
+ * whose meaning is the caller's.  A table ends with name NULL. */
+struct opt_use {
+    const char *name;
+    unsigned modes;
+};
+
+/* Whether the option's value differs from its default. */
+bool opt_is_given(const struct opt *row, const void *base);
+
+/* An option that would be passed over is a mistake: ERR_ARG "--NAME means
+ * nothing to WHAT" for a given one that is not for `mode`. */
+ERR_CHECK
+enum err opt_check_use(const struct opt *rows, const void *base,
+                       const struct opt_use *use, unsigned mode,
+                       const char *what);
+
 /* The word of list (ended by NULL) nearest to `word` by edit distance, or
  * NULL when none is near enough to suggest. */
 const char *opt_nearest(const char *word, const char *const *list);
+
+/* The sentence for a word that is not in the list: "there is no KIND "WORD"",
+ * with the nearest one if any, and where to find them all (`see`, may be NULL).
+ * Returns ERR_ARG. */
+enum err opt_unknown(const char *kind, const char *word,
+                     const char *const *list, const char *see);
 
 #endif

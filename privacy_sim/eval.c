@@ -19,18 +19,6 @@ static size_t most_segments(const struct sim_world *w)
     return most;
 }
 
-static size_t most_rows(const struct sim_world *w)
-{
-    size_t most = 1;
-
-    for (size_t u = 0; u < w->all.n_users; u++) {
-        const size_t n = w->all.user_ptr[u + 1] - w->all.user_ptr[u];
-
-        most = n > most ? n : most;
-    }
-    return most;
-}
-
 void sim_eval_open(struct sim_eval *e, struct mem_scratch *m,
                    const struct sim_world *w, const struct sim_rows *r,
                    const struct sim_wants *how)
@@ -47,7 +35,7 @@ void sim_eval_open(struct sim_eval *e, struct mem_scratch *m,
         .bare = mem_take(m, n, 1, sizeof(int32_t)),
         .role = mem_take(m, n, 1, 1),
         .on = mem_take(m, segments, 1, 1),
-        .order = mem_take(m, most_rows(w), 1, sizeof(uint32_t)),
+        .order = mem_take(m, rec_data_most_rows(&w->all), 1, sizeof(uint32_t)),
         .first = mem_take(m, segments + 2, 1, sizeof(size_t)),
         .kept_choice = mem_take(m, 2 * segments, 1, 1),
         .theta = mem_take(m, 2 * segments + 4, 1, sizeof(double)),

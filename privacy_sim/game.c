@@ -10,40 +10,9 @@
 #include "base/mem.h"
 #include "base/par.h"
 #include "base/rng.h"
-#include "privacy_sim/policy.h"
+#include "privacy_sim/play.h"
 
 #define BUNCH 16 /* people of a task */
-/* Streams of a game: rounds come before. */
-#define STREAM_MOVE ((uint64_t)1 << 32)
-#define STREAM_FIXED ((uint64_t)2 << 32)
-#define STREAM_PAST ((uint64_t)3 << 32)
-#define STREAM_FOLD ((uint64_t)5 << 32)
-#define STREAM_POLICY ((uint64_t)6 << 32)
-#define STREAM_RETRAIN ((uint64_t)4 << 32)
-
-struct game {
-    const struct sim_world *w;
-    const struct sim_game_opts *o;
-    struct sim_result *out;
-    char *options; /* of the model, as JSON */
-    double *lambda;
-    uint8_t *choice, *next;    /* [segments of all] */
-    uint8_t *past;             /* the choice that stands for everybody's past */
-    uint8_t *keep;             /* [rows] */
-    uint32_t *list;            /* [n_users][SIM_LIST] */
-    uint8_t *listed;           /* [n_items] */
-    double *sort;              /* [n_users] */
-    size_t choices;            /* of everybody, where beliefs shrink */
-    float *quality;            /* [n_users][choices] */
-    float *usual;              /* [n_groups][choices] */
-    struct sim_policy *policy; /* of a shared solver, or NULL */
-    uint8_t *learns;           /* [n_users] it learns from them */
-    uint32_t *fold;            /* [n_users] */
-    struct sim_rows rows[SIM_FOLDS];
-    struct sim_eval *eval; /* [threads] */
-    double *tried;         /* [tasks] */
-    size_t round;
-};
 
 static enum err no_memory(void)
 {
@@ -66,93 +35,16 @@ void sim_result_free(struct sim_result *r)
     *r = (struct sim_result){.n_users = 0};
 }
 
-/* --- the platform ----------------------------------------------------------
- */
-
-/* Rows of what `choice` shows, without the people of a fold. */
-static void show(const struct game *g, const uint8_t *choice, size_t fold)
-{
-    const struct sim_world *w = g->w;
-
-    for (size_t u = 0; u < w->all.n_users; u++) {
-        const bool in = g->o->folds < 2 || g->fold[u] != fold;
-
-        for (size_t r = w->all.user_ptr[u]; r < w->all.user_ptr[u + 1]; r++)
-            g->keep[r] = in && choice[w->seg_ptr[u] + w->segment[r]];
-    }
-}
-
-static enum err rows_of_nothing(struct sim_rows *out, size_t n)
-{
-    *out = (struct sim_rows){
-        .n_items = n,
-        .ptr = mem_array(n + 1, sizeof(*out->ptr)),
-        .popular = mem_array(n, sizeof(*out->popular)),
-    };
-    return out->ptr == NULL || out->popular == NULL ? no_memory() : ERR_OK;
-}
-
-/* The recommender of the rows in g->keep; digest may be NULL. */
-static enum err learn(const struct game *g, struct sim_rows *out,
-                      unsigned char *digest)
-{
-    struct rec_model *m = NULL;
-    struct rec_data d = {0};
-    enum err e = rec_data_same_items(&d, &g->w->all, g->keep);
-
-    if (e == ERR_OK && d.n_rows == 0) {
-        rec_data_free(&d);
-        return rows_of_nothing(out, g->w->all.n_items);
-    }
-    if (e == ERR_OK)
-        e = rec_model_new(&m, g->o->like->ops);
-    if (e == ERR_OK)
-        e = rec_model_options_parse(m, g->options);
-    if (e == ERR_OK) {
-        m->seed = g->o->seed;
-        log_quiet_thread(true);
-        e = rec_model_fit(m, &d, NULL);
-        log_quiet_thread(false);
-    }
-    if (e == ERR_OK)
-        e = sim_rows_of(out, m, &d);
-    if (e == ERR_OK && digest != NULL)
-        rec_model_digest(m, digest);
-    rec_model_free(m);
-    rec_data_free(&d);
-    return e;
-}
-
-static size_t n_folds(const struct game *g)
-{
-    return g->o->folds < 2 ? 1 : g->o->folds;
-}
-
-/* What everybody shows to the platform this round: their present choice, or
- * one of their past ones by a draw: number i with the chance 1 / round. */
-static const uint8_t *shown_now(struct game *g)
-{
-    const struct sim_world *w = g->w;
-
-    if (!g->o->fictitious)
-        return g->choice;
-    for (size_t u = 0; u < w->all.n_users; u++) {
-        const struct krn_u32x4 x =
-            rng_pair(rng_derive(g->o->seed, RNG_DISCLOSE, STREAM_PAST),
-                     RNG_DISCLOSE, w->all.user_key[u], g->round);
-        const uint64_t bits = (uint64_t)x.v[1] << 32 | x.v[0];
-
-        if (rng_scale(bits, g->round + 1) == 0)
-            memcpy(g->past + w->seg_ptr[u], g->choice + w->seg_ptr[u],
-                   sim_segments(w, u));
-    }
-    return g->past;
-}
-
 /* --- the people ------------------------------------------------------------
  */
 
-static double best_choice(struct game *g, struct sim_eval *e, size_t u,
+/* Nobody does where the platform draws, or somebody outside decides. */
+static bool people_choose(const struct sim_game_opts *o)
+{
+    return o->m.rule != SIM_FIXED && o->outside == NULL;
+}
+
+static double best_choice(struct sim_play *g, struct sim_eval *e, size_t u,
                           double *solved)
 {
     const uint64_t round =
@@ -172,7 +64,6 @@ static double best_choice(struct game *g, struct sim_eval *e, size_t u,
     double best = found;
 
     *solved = found;
-
     memcpy(g->next + g->w->seg_ptr[u], e->on, e->n);
     if ((g->o->solver != &sim_solver_exact || g->o->temperature > 0) &&
         sim_solver_exact.lacks(&g->o->m, e->n) == NULL)
@@ -207,7 +98,7 @@ static void look(const struct sim_eval *e, struct sim_person *p, uint32_t *list)
         list[k] = k < e->top.n ? e->top.id[k] : REC_NOBODY;
 }
 
-static void one_person(struct game *g, struct sim_eval *e, size_t u)
+static void one_person(struct sim_play *g, struct sim_eval *e, size_t u)
 {
     const size_t at = g->w->seg_ptr[u];
     struct sim_person *p = &g->out->person[u];
@@ -219,19 +110,19 @@ static void one_person(struct game *g, struct sim_eval *e, size_t u)
     look(e, p, g->list + u * SIM_LIST);
     memcpy(g->next + at, g->choice + at, e->n);
     sim_eval_length(e, e->how->cut);
-    if (g->choices > 0)
+    if (g->choices > 0) {
         sim_exact_table(e, &g->o->m, g->quality + u * g->choices);
-    else if (g->o->m.rule != SIM_FIXED)
+    } else if (people_choose(g->o)) {
         p->residual =
             fmax(0, best_choice(g, e, u, &solved) - p->utility_anticipated);
-    if (g->choices == 0 && g->o->m.rule != SIM_FIXED)
         p->solver_gain = solved - p->utility_anticipated;
+    }
     sim_eval_leave(e);
 }
 
 static void people_task(void *arg, size_t task, size_t thread)
 {
-    struct game *g = arg;
+    struct sim_play *g = arg;
     const size_t n = g->w->all.n_users, last = (task + 1) * BUNCH;
 
     for (size_t u = task * BUNCH; u < last && u < n; u++)
@@ -242,7 +133,7 @@ static void people_task(void *arg, size_t task, size_t thread)
  */
 
 /* What is usual: the mean quality of each choice in each group. */
-static void learn_usual(struct game *g)
+static void learn_usual(struct sim_play *g)
 {
     const struct sim_world *w = g->w;
     const size_t n = g->choices;
@@ -265,7 +156,7 @@ static void learn_usual(struct game *g)
 /* Choices by what people believe: their own table, shrunk to the usual. */
 static void believe_task(void *arg, size_t task, size_t thread)
 {
-    struct game *g = arg;
+    struct sim_play *g = arg;
     struct sim_eval *e = &g->eval[thread];
     const struct sim_world *w = g->w;
     const size_t n = w->all.n_users, last = (task + 1) * BUNCH;
@@ -282,11 +173,14 @@ static void believe_task(void *arg, size_t task, size_t thread)
             .temperature = g->o->temperature};
         const size_t now =
             sim_exact_number(&g->o->m, g->choice + at, sim_segments(w, u));
+        const struct sim_task yardstick = {.m = &g->o->m};
         double best;
 
         sim_eval_stand(e, u, g->lambda[u]);
         const size_t i = sim_exact_best(e, &t, &b, &best);
 
+        if (g->o->temperature > 0) /* chance picks; the best is the yardstick */
+            (void)sim_exact_best(e, &yardstick, &b, &best);
         sim_exact_show(&g->o->m, e->n, i, g->next + at);
         g->out->person[u].residual =
             fmax(0, best - sim_exact_utility(e, &g->o->m, &b, now));
@@ -295,7 +189,7 @@ static void believe_task(void *arg, size_t task, size_t thread)
 
 /* The choice that the solver found is taken where the person reconsiders now
  * and would gain. */
-static double reconsider(struct game *g)
+static double reconsider(struct sim_play *g)
 {
     const struct sim_world *w = g->w;
     const double chance = g->o->inertia / (1 + (double)g->round / 10);
@@ -319,163 +213,10 @@ static double reconsider(struct game *g)
     return moved / (double)w->all.n_users;
 }
 
-/* --- figures ---------------------------------------------------------------
- */
-
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static void spread(struct game *g, struct sim_round *r)
-{
-    const size_t n = g->out->n_users;
-    double sum = 0, ranked = 0, least;
-
-    for (size_t u = 0; u < n; u++)
-        g->sort[u] = g->out->person[u].utility;
-    qsort(g->sort, n, sizeof(*g->sort), by_value);
-    r->utility_median = g->sort[n / 2];
-    r->utility_p10 = g->sort[n / 10];
-    least = fmin(0, g->sort[0]); /* Gini needs what is not negative */
-    for (size_t u = 0; u < n; u++) {
-        sum += g->sort[u] - least;
-        ranked += (g->sort[u] - least) * (double)(u + 1);
-    }
-    r->utility_gini =
-        sum > 0 ? 2 * ranked / ((double)n * sum) - ((double)n + 1) / (double)n
-                : 0;
-    for (size_t u = 0; u < n; u++)
-        g->sort[u] = g->out->person[u].residual;
-    qsort(g->sort, n, sizeof(*g->sort), by_value);
-    r->residual_p95 = g->sort[n * 95 / 100];
-    r->residual_max = g->sort[n - 1];
-}
-
-static double coverage(struct game *g)
-{
-    size_t shown = 0, items = 0;
-
-    memset(g->listed, 0, g->w->all.n_items);
-    for (size_t k = 0; k < g->out->n_users * SIM_LIST; k++) {
-        if (g->list[k] != REC_NOBODY)
-            g->listed[g->list[k]] = 1;
-    }
-    for (size_t i = 0; i < g->w->all.n_items; i++) {
-        shown += g->listed[i];
-        items += !g->w->is_attribute[i];
-    }
-    return items > 0 ? (double)shown / (double)items : 0;
-}
-
-static void sum_up(struct game *g, struct sim_round *r)
-{
-    const size_t n = g->out->n_users;
-    double shown = 0, rows = 0, nobodies = 0, solved = 0, unseen = 0, best = 0;
-
-    *r = (struct sim_round){.round = g->round, .coverage = coverage(g)};
-    for (size_t u = 0; u < n; u++) {
-        const struct sim_person *p = &g->out->person[u];
-
-        const double one = 1 / (double)n;
-
-        shown += p->disclosed * p->rows;
-        rows += p->rows;
-        r->none += p->shown == 0 ? one : 0;
-        r->all += p->shown == p->segments ? one : 0;
-        r->part += p->shown > 0 && p->shown < p->segments ? one : 0;
-        r->anticipated += p->anticipated * one;
-        r->quality += p->quality * one;
-        r->recall10 += p->recall10 * one;
-        r->recall20 += p->recall20 * one;
-        r->ndcg20 += p->ndcg20 * one;
-        r->utility_anticipated += p->utility_anticipated * one;
-        r->utility += p->utility * one;
-        r->cost += p->cost * one;
-        r->lambda_cost += p->lambda * p->cost * one;
-        r->residual += p->residual * one;
-        r->residual_share += p->residual > 0.01 ? one : 0;
-        solved += p->solver_gain * one;
-        if (g->policy != NULL && !g->learns[u]) {
-            unseen += p->solver_gain;
-            best += p->residual;
-        }
-        if (p->shown == 0) {
-            r->quality_none += p->quality;
-            nobodies++;
-        }
-    }
-    r->solver_share = g->choices > 0    ? 1
-                      : r->residual > 0 ? solved / r->residual
-                                        : 1;
-    r->solver_unseen = best > 0 ? unseen / best : 0;
-    r->disclosed = shown / rows;
-    r->quality_none = nobodies > 0 ? r->quality_none / nobodies : 0;
-    spread(g, r);
-}
-
-/* --- the residual with one's own effect ------------------------------------
- */
-
-/* What person u would have by the choice in g->next, the recommender being
- * trained again with it. */
-static enum err retrain_one(struct game *g, size_t u, double *gain)
-{
-    const struct sim_world *w = g->w;
-    const size_t at = w->seg_ptr[u];
-    struct sim_rows own = {0};
-    double before, after;
-
-    g->eval[0].r = &g->rows[g->fold[u]];
-    sim_eval_user(&g->eval[0], u, g->lambda[u]);
-    sim_eval_choose(&g->eval[0], g->choice + at);
-    before = sim_eval_anticipated(&g->eval[0]);
-    sim_eval_leave(&g->eval[0]);
-    show(g, g->choice, SIM_FOLDS);
-    for (size_t r = w->all.user_ptr[u]; r < w->all.user_ptr[u + 1]; r++)
-        g->keep[r] = g->next[at + w->segment[r]];
-    ERR_TRY(learn(g, &own, NULL));
-    g->eval[0].r = &own;
-    sim_eval_user(&g->eval[0], u, g->lambda[u]);
-    sim_eval_choose(&g->eval[0], g->next + at);
-    after = sim_eval_anticipated(&g->eval[0]);
-    sim_eval_leave(&g->eval[0]);
-    sim_rows_free(&own);
-    *gain = after - before;
-    return ERR_OK;
-}
-
-static enum err retrain_some(struct game *g)
-{
-    const size_t n = g->w->all.n_users;
-    const size_t some = g->o->retrain < n ? g->o->retrain : n;
-    size_t *pick = mem_array(some, sizeof(*pick));
-    enum err e = pick == NULL ? no_memory() : ERR_OK;
-
-    if (e == ERR_OK)
-        rng_sample(rng_derive(g->o->seed, RNG_DISCLOSE, STREAM_RETRAIN),
-                   RNG_DISCLOSE, n, some, pick);
-    for (size_t k = 0; k < some && e == ERR_OK; k++) {
-        double gain = 0;
-
-        log_tick("training again for single people", k, some, NULL);
-        e = log_stopping() ? err_set(ERR_STOPPED, "stopped")
-                           : retrain_one(g, pick[k], &gain);
-        g->out->retrained_mean += gain / (double)some;
-        g->out->retrained_residual += fmax(0, gain) / (double)some;
-        g->out->retrained_max = fmax(g->out->retrained_max, gain);
-    }
-    g->out->n_retrained = some;
-    free(pick);
-    return e;
-}
-
 /* --- the whole -------------------------------------------------------------
  */
 
-static enum err learn_policy(struct game *g)
+static enum err learn_policy(struct sim_play *g)
 {
     const struct sim_crowd c = {
         .eval = g->eval,
@@ -491,7 +232,7 @@ static enum err learn_policy(struct game *g)
 }
 
 /* Who takes part in learning, and the network. */
-static enum err open_policy(struct game *g)
+static enum err open_policy(struct sim_play *g)
 {
     const size_t n = sim_segments(g->w, 0);
     const uint64_t stream = rng_derive(g->o->seed, RNG_DISCLOSE, STREAM_POLICY);
@@ -510,17 +251,11 @@ static enum err open_policy(struct game *g)
     return sim_policy_new(&g->policy, &g->o->m, g->w, n, stream);
 }
 
-static enum err play_round(struct game *g, struct sim_round *r)
+static enum err play_round(struct sim_play *g, struct sim_round *r)
 {
     const double start = seconds();
 
-    const uint8_t *shown = shown_now(g);
-
-    for (size_t f = 0; f < n_folds(g); f++) {
-        sim_rows_free(&g->rows[f]);
-        show(g, shown, f);
-        ERR_TRY(learn(g, &g->rows[f], g->out->digest));
-    }
+    ERR_TRY(sim_train(g));
     const double trained = seconds();
 
     if (g->policy != NULL)
@@ -530,14 +265,14 @@ static enum err play_round(struct game *g, struct sim_round *r)
         learn_usual(g);
         par_for((g->w->all.n_users + BUNCH - 1) / BUNCH, believe_task, g);
     }
-    sum_up(g, r);
+    sim_sum_up(g, r);
     g->out->train_seconds += trained - start;
     g->out->solve_seconds += seconds() - trained;
     return log_stopping() ? err_set(ERR_STOPPED, "stopped") : ERR_OK;
 }
 
 /* Somebody else chooses. */
-static enum err ask_outside(struct game *g, bool *stop)
+static enum err ask_outside(struct sim_play *g, bool *stop)
 {
     const struct sim_world *w = g->w;
 
@@ -554,7 +289,7 @@ static enum err ask_outside(struct game *g, bool *stop)
     return ERR_OK;
 }
 
-static enum err play(struct game *g)
+static enum err play(struct sim_play *g)
 {
     const size_t rounds = g->o->rounds;
     struct sim_result *out = g->out;
@@ -581,22 +316,11 @@ static enum err play(struct game *g)
         r->moved = reconsider(g);
     }
     log_tick("rounds", rounds, rounds, NULL);
-    return g->o->retrain > 0 ? retrain_some(g) : ERR_OK;
-}
-
-/* Folds by a draw of each person. */
-static void deal(struct game *g)
-{
-    const uint64_t stream = rng_derive(g->o->seed, RNG_DISCLOSE, STREAM_FOLD);
-
-    for (size_t u = 0; u < g->w->all.n_users && g->o->folds > 1; u++)
-        g->fold[u] = (uint32_t)rng_scale(
-            rng_derive(stream, RNG_DISCLOSE, g->w->all.user_key[u]),
-            g->o->folds);
+    return g->o->retrain > 0 ? sim_retrain_some(g) : ERR_OK;
 }
 
 /* Everything, nothing, or by the platform's own draw. */
-static void first_choice(struct game *g)
+static void first_choice(struct sim_play *g)
 {
     const struct sim_world *w = g->w;
     const uint64_t stream = rng_derive(g->o->seed, RNG_DISCLOSE, STREAM_FIXED);
@@ -614,7 +338,7 @@ static void first_choice(struct game *g)
 }
 
 /* Beliefs that shrink need choices that mean the same for everybody. */
-static enum err check_shrink(struct game *g)
+static enum err check_shrink(struct sim_play *g)
 {
     const size_t n = sim_segments(g->w, 0);
 
@@ -631,24 +355,37 @@ static enum err check_shrink(struct game *g)
     return ERR_OK;
 }
 
-static enum err check(struct game *g)
+/* One's own change is a change of the present recommender of all. */
+static enum err check_retrain(const struct sim_game_opts *o)
 {
-    for (size_t u = 0; u < g->w->all.n_users && g->o->m.rule != SIM_FIXED;
-         u++) {
+    if (o->retrain == 0 || (o->folds < 2 && !o->fictitious && people_choose(o)))
+        return ERR_OK;
+    return err_set(ERR_ARG,
+                   "--retrain trains again on what everybody shows: not with "
+                   "--folds, --fictitious, fixed:Q or choices from outside");
+}
+
+static enum err check(struct sim_play *g)
+{
+    ERR_TRY(check_retrain(g->o));
+    if (!people_choose(g->o))
+        return ERR_OK;
+    for (size_t u = 0; u < g->w->all.n_users; u++) {
         const char *why = g->o->solver->lacks(&g->o->m, sim_segments(g->w, u));
 
         if (why != NULL)
             return err_set(ERR_ARG, "%s", why);
     }
-    return g->o->shrink > 0 && g->o->m.rule != SIM_FIXED ? check_shrink(g)
-                                                         : ERR_OK;
+    return g->o->shrink > 0 ? check_shrink(g) : ERR_OK;
 }
 
-static enum err take_room(struct game *g, struct mem_scratch *m)
+static enum err take_room(struct sim_play *g, struct mem_scratch *m)
 {
     const struct sim_world *w = g->w;
     const size_t n = w->all.n_users, segments = w->seg_ptr[n];
 
+    ERR_TRY(mem_budget((double)n * (double)g->choices * sizeof(float),
+                       "the table of what people believe"));
     g->lambda = mem_take(m, n, 1, sizeof(*g->lambda));
     g->fold = mem_take(m, n, 1, sizeof(*g->fold));
     g->learns = mem_take(m, n, 1, 1);
@@ -681,7 +418,7 @@ static enum err take_room(struct game *g, struct mem_scratch *m)
 enum err sim_play(struct sim_result *out, const struct sim_world *w,
                   const struct sim_game_opts *o)
 {
-    struct game g = {.w = w, .o = o, .out = out};
+    struct sim_play g = {.w = w, .o = o, .out = out};
     struct mem_scratch m = {0};
     enum err e = check(&g);
 
@@ -695,9 +432,9 @@ enum err sim_play(struct sim_result *out, const struct sim_world *w,
             g.lambda[u] = o->lambda != NULL ? o->lambda[u]
                                             : sim_taste_of(&o->tastes, o->seed,
                                                            w->all.user_key[u]);
-        deal(&g);
+        sim_deal(&g);
         first_choice(&g);
-        if (o->solver->shared && o->m.rule != SIM_FIXED)
+        if (o->solver->shared && people_choose(o))
             e = open_policy(&g);
         if (e == ERR_OK)
             e = play(&g);

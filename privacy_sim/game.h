@@ -98,12 +98,13 @@ struct sim_result {
     size_t n_users;
     bool settled;
     size_t n_retrained; /* people whose residual was found by training again */
-    double retrained_residual, retrained_max; /* what they gain, or 0 */
-    double retrained_mean; /* what they gain, losses counted: a person's few
-                              items are noise, of which the residual has
-                              the better half */
-    unsigned char digest[KEY_DIGEST_BYTES]; /* of the last recommender */
-    double evaluations;                     /* choices that were tried */
+    double own_effect;  /* mean of what training again adds to the utility
+                           of their best choice; may be negative */
+    double own_effect_size;                   /* mean of its absolute value */
+    double retrained_residual, retrained_max; /* residual + own effect, or 0:
+                                                 mean, largest */
+    unsigned char digest[KEY_DIGEST_BYTES];   /* of the last recommender */
+    double evaluations;                       /* choices that were tried */
     double solve_seconds, train_seconds;
 };
 

@@ -27,9 +27,5 @@ enum err sim_solver_find(const char *name, const struct sim_solver **out)
         if (i + 1 < 16)
             names[i] = sim_solvers[i]->name;
     }
-    const char *near = opt_nearest(name, names);
-
-    return err_set(ERR_ARG, "there is no solver \"%s\"%s%s%s", name,
-                   near != NULL ? ", did you mean \"" : "",
-                   near != NULL ? near : "", near != NULL ? "\"?" : "");
+    return opt_unknown("solver", name, names, "`recd list solvers` names them");
 }

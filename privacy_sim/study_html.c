@@ -12,12 +12,15 @@
 #define BOTTOM 34
 #define TOP 12
 #define RIGHT 10
-#define COLOURS 8
+#define ARMS 32 /* as many as a policy file may have */
+#define COLOURS 16
 #define POINTS 64
 
-static const char *const colour[COLOURS] = {"#c2410c", "#0f6fb5", "#1a7f37",
-                                            "#8250df", "#d6336c", "#5c5f66",
-                                            "#0b7285", "#b35900"};
+/* Arms beyond the last colour are drawn with its first ones, dashed. */
+static const char *const colour[COLOURS] = {
+    "#c2410c", "#0f6fb5", "#1a7f37", "#8250df", "#d6336c", "#5c5f66",
+    "#0b7285", "#b35900", "#e8590c", "#4dabf7", "#69db7c", "#b197fc",
+    "#faa2c1", "#adb5bd", "#3bc9db", "#f2c14e"};
 
 static const char style[] =
     ".key{display:flex;flex-wrap:wrap;gap:.3rem 1rem;font-size:.85rem;"
@@ -123,10 +126,13 @@ static void put_axes(FILE *out, const struct frame *f, const char *below,
 }
 
 static void put_series(FILE *out, const struct frame *f, const struct series *s,
-                       const char *ink)
+                       size_t arm)
 {
-    fprintf(out, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"1.5\" d=\"",
-            ink);
+    const char *ink = colour[arm % COLOURS];
+
+    fprintf(out,
+            "<path fill=\"none\" stroke=\"%s\" stroke-width=\"1.5\"%s d=\"",
+            ink, arm >= COLOURS ? " stroke-dasharray=\"4 3\"" : "");
     for (size_t k = 0; k < s->n; k++)
         fprintf(out, "%c%.1f %.1f", k == 0 ? 'M' : 'L', place_x(f, s->x[k]),
                 place_y(f, s->y[k]));
@@ -155,7 +161,7 @@ static void put_plot(FILE *out, const char *what, const struct series *s,
             W, H, what, what);
     put_axes(out, &f, below, beside);
     for (size_t a = 0; a < n; a++)
-        put_series(out, &f, &s[a], colour[a % COLOURS]);
+        put_series(out, &f, &s[a], a);
     fputs("</svg>\n", out);
 }
 
@@ -174,7 +180,7 @@ static size_t arms_of(const json_t *first, struct series *s)
     const json_t *arms = json_object_get(first, "arms");
     size_t n = json_array_size(arms);
 
-    n = n < COLOURS ? n : COLOURS;
+    n = n < ARMS ? n : ARMS;
     for (size_t a = 0; a < n; a++)
         s[a] = (struct series){.name = text_of(json_array_get(arms, a), "arm")};
     return n;
@@ -207,7 +213,7 @@ static void put_curves(FILE *out, const json_t *settings, const json_t *first,
                        const char *what, const char *x, const char *y,
                        const char *below, const char *beside)
 {
-    static struct series s[COLOURS];
+    static struct series s[ARMS];
     const size_t n = arms_of(first, s);
 
     for (size_t i = 0; i < json_array_size(settings); i++) {
@@ -231,7 +237,7 @@ static void put_curves(FILE *out, const json_t *settings, const json_t *first,
 /* Residuals over rounds, of the first seed and the first sensitivity. */
 static void put_residuals(FILE *out, const json_t *cells, const json_t *first)
 {
-    static struct series s[COLOURS];
+    static struct series s[ARMS];
     const size_t n = arms_of(first, s);
 
     for (size_t i = 0; i < json_array_size(cells); i++) {
@@ -259,12 +265,13 @@ static void put_residuals(FILE *out, const json_t *cells, const json_t *first)
 
 static void put_key(FILE *out, const json_t *first)
 {
-    static struct series s[COLOURS];
+    static struct series s[ARMS];
     const size_t n = arms_of(first, s);
 
     fputs("<p class=\"key\">", out);
     for (size_t a = 0; a < n; a++) {
-        fprintf(out, "<span><i style=\"background:%s\"></i>", colour[a]);
+        fprintf(out, "<span><i style=\"background:%s%s\"></i>",
+                colour[a % COLOURS], a >= COLOURS ? ";opacity:.5" : "");
         html_text(out, s[a].name);
         fputs("</span>", out);
     }

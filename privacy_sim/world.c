@@ -542,18 +542,6 @@ static enum err group_by_value(struct sim_world *w, char *const *value,
 /* --- the whole -------------------------------------------------------------
  */
 
-static size_t most_rows(const struct reader *r)
-{
-    size_t most = 0;
-
-    for (size_t u = 0; u < r->raw.n_users; u++) {
-        const size_t n = r->raw.user_ptr[u + 1] - r->raw.user_ptr[u];
-
-        most = n > most ? n : most;
-    }
-    return most + 16;
-}
-
 static enum err take_room(struct sim_world *w, const struct reader *r)
 {
     const size_t n = r->n_users, rows = r->raw.n_rows + r->n_owned;
@@ -599,7 +587,7 @@ static enum err build(struct sim_world *w, struct reader *r,
         e = take_room(w, r);
     if (e == ERR_OK && r->o->split == SIM_CATEGORY)
         e = read_categories(&f, r->v, &m);
-    f.row = mem_take(&m, most_rows(r), 1, sizeof(*f.row));
+    f.row = mem_take(&m, rec_data_most_rows(&r->raw) + 16, 1, sizeof(*f.row));
     f.place = mem_take(&m, f.n_categories, 1, sizeof(*f.place));
     if (e == ERR_OK)
         e = m.failed ? no_memory() : fill(w, r, &f);

@@ -215,6 +215,18 @@ enum err rec_data_same_items(struct rec_data *out, const struct rec_data *d,
     return e;
 }
 
+size_t rec_data_most_rows(const struct rec_data *d)
+{
+    size_t most = 0;
+
+    for (size_t u = 0; u < d->n_users; u++) {
+        const size_t n = d->user_ptr[u + 1] - d->user_ptr[u];
+
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
 void rec_data_digest(const struct rec_data *d,
                      unsigned char digest[KEY_DIGEST_BYTES])
 {

@@ -68,6 +68,9 @@ ERR_CHECK
 enum err rec_data_same_items(struct rec_data *out, const struct rec_data *d,
                              const uint8_t *keep);
 
+/* Rows of who has most of them. */
+size_t rec_data_most_rows(const struct rec_data *d);
+
 /* BLAKE2b of universe and rows. */
 void rec_data_digest(const struct rec_data *d,
                      unsigned char digest[KEY_DIGEST_BYTES]);

@@ -14,7 +14,6 @@
 enum err rec_model_find(const char *name, const struct rec_model_ops **out)
 {
     const char *names[64] = {NULL};
-    const char *near;
 
     for (size_t i = 0; rec_models[i] != NULL && i < 63; i++) {
         if (strcmp(rec_models[i]->name, name) == 0) {
@@ -23,12 +22,7 @@ enum err rec_model_find(const char *name, const struct rec_model_ops **out)
         }
         names[i] = rec_models[i]->name;
     }
-    near = opt_nearest(name, names);
-    if (near != NULL)
-        return err_set(ERR_ARG, "no model is called \"%s\": did you mean %s?",
-                       name, near);
-    return err_set(ERR_ARG, "no model is called \"%s\": see recd list models",
-                   name);
+    return opt_unknown("model", name, names, "`recd list models` names them");
 }
 
 enum err rec_model_new(struct rec_model **out, const struct rec_model_ops *ops)

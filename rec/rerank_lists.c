@@ -18,6 +18,20 @@ static enum err no_memory(void)
     return err_set(ERR_NOMEM, "no memory for lists to re-rank");
 }
 
+enum err rec_batch_open(struct rec_batch *b, struct mem_scratch *s,
+                        size_t people, size_t n, size_t features,
+                        size_t n_items)
+{
+    *b = (struct rec_batch){
+        .n = n,
+        .item = mem_take(s, people, n, sizeof(*b->item)),
+        .len = mem_take(s, people, 1, sizeof(*b->len)),
+        .x = mem_take(s, people, n * features, sizeof(*b->x)),
+        .first = mem_take_raw(s, people, n_items, sizeof(*b->first)),
+    };
+    return s->failed ? no_memory() : ERR_OK;
+}
+
 /* --- popularity ------------------------------------------------------------
  */
 

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "rec/model.h"
 
 #define REC_GENERATORS 4
@@ -33,6 +34,14 @@ struct rec_batch {
     float *x;       /* [people][n][REC_FEATURES] raw; 0 behind len */
     float *first;   /* [people][n_items] scores of the first stage */
 };
+
+#define REC_ASK 64 /* people of a batch of lists */
+
+/* Room for a batch; memory from s.  ERR_NOMEM. */
+ERR_CHECK
+enum err rec_batch_open(struct rec_batch *b, struct mem_scratch *s,
+                        size_t people, size_t n, size_t features,
+                        size_t n_items);
 
 /* Fill place[n_items] from popularity. */
 ERR_CHECK

@@ -28,13 +28,8 @@ enum err rec_reranker_find(const char *name, const struct rec_reranker **out)
         if (i + 1 < 32)
             names[i] = rec_rerankers[i]->name;
     }
-    const char *near = opt_nearest(name, names);
-
-    return err_set(ERR_ARG,
-                   "there is no re-ranker \"%s\"%s%s%s (`recd list rerankers` "
-                   "names them)",
-                   name, near != NULL ? ", did you mean \"" : "",
-                   near != NULL ? near : "", near != NULL ? "\"?" : "");
+    return opt_unknown("re-ranker", name, names,
+                       "`recd list rerankers` names them");
 }
 
 struct nn_tensor *rec_lists_flat(struct nn_tape *t, const struct rec_lists *l,

@@ -403,10 +403,7 @@ enum mode { OF_MODEL = 1, OF_FILES = 2, OF_REHEARSAL = 4, OF_CERTIFICATE = 8 };
 #define OF_MEMBERS (OF_MODEL | OF_FILES)
 
 /* What an option is for, where that is not everything. */
-static const struct {
-    const char *name;
-    unsigned modes;
-} meant_for[] = {
+static const struct opt_use meant_for[] = {
     {"attack", OF_MEMBERS},
     {"name", OF_MODEL | OF_REHEARSAL | OF_CERTIFICATE},
     {"references", OF_MODEL | OF_REHEARSAL | OF_CERTIFICATE},
@@ -427,37 +424,18 @@ static const struct {
     {"shadow-member-lists", OF_FILES},
     {"shadow-nonmember-lists", OF_FILES},
     {"item-vectors", OF_MEMBERS},
+    {NULL, 0},
 };
 
-static bool is_given(const struct opt *row, const struct values *usual)
-{
-    char now[64], before[64];
-
-    opt_value_text(row, &v, now, sizeof(now));
-    opt_value_text(row, usual, before, sizeof(before));
-    return strcmp(now, before) != 0;
-}
-
-/* An option that would be passed over is a mistake. */
 static enum err check_options(enum mode mode)
 {
     static const char *const what[] = {
-        [OF_MODEL] = "membership` of a model",
-        [OF_FILES] = "membership` of files",
-        [OF_REHEARSAL] = "forgotten` as a rehearsal",
-        [OF_CERTIFICATE] = "forgotten --certificate`"};
-    struct values usual;
+        [OF_MODEL] = "`recd audit membership` of a model",
+        [OF_FILES] = "`recd audit membership` of files",
+        [OF_REHEARSAL] = "`recd audit forgotten` as a rehearsal",
+        [OF_CERTIFICATE] = "`recd audit forgotten --certificate`"};
 
-    opt_defaults(rows, &usual);
-    for (const struct opt *row = rows; row->name != NULL; row++) {
-        for (size_t i = 0; i < sizeof(meant_for) / sizeof(*meant_for); i++) {
-            if (strcmp(row->name, meant_for[i].name) == 0 &&
-                (meant_for[i].modes & mode) == 0 && is_given(row, &usual))
-                return err_set(ERR_ARG, "--%s means nothing to `recd audit %s",
-                               row->name, what[mode]);
-        }
-    }
-    return ERR_OK;
+    return opt_check_use(rows, &v, meant_for, mode, what[mode]);
 }
 
 static int run(const struct cmd_common *c, int n_words, char **word)

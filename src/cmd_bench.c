@@ -162,14 +162,7 @@ static enum err check(int n_words, char **word)
         i++;
     if (kernels[i] != NULL)
         return ERR_OK;
-    const char *near = opt_nearest(v.kernel, kernels);
-
-    return near != NULL
-               ? err_set(ERR_ARG,
-                         "--kernel %s: no such kernel (did you mean "
-                         "\"%s\"?)",
-                         v.kernel, near)
-               : err_set(ERR_ARG, "--kernel %s: no such kernel", v.kernel);
+    return opt_unknown("kernel", v.kernel, kernels, NULL);
 }
 
 static int run(const struct cmd_common *c, int n_words, char **word)

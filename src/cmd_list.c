@@ -18,13 +18,10 @@ static enum err check_family(const char *word)
     for (size_t i = 0; families[i] != NULL; i++)
         if (strcmp(families[i], word) == 0)
             return ERR_OK;
-    const char *near = opt_nearest(word, families);
-
-    return err_set(ERR_ARG,
-                   "\"%s\" is not a family%s%s%s (models, partitions, "
-                   "aggregates, rerankers, attacks, mechanisms, solvers)",
-                   word, near != NULL ? ", did you mean \"" : "",
-                   near != NULL ? near : "", near != NULL ? "\"?" : "");
+    return opt_unknown(
+        "family", word, families,
+        "models, partitions, aggregates, rerankers, attacks, mechanisms, "
+        "solvers");
 }
 
 static void add(json_t *list, bool as_json, const char *name, const char *help)

@@ -49,14 +49,7 @@ enum err cmd_find(const char *name, const struct cmd **out)
         }
         word[n] = cmd_table[n]->name;
     }
-    const char *near = opt_nearest(name, word);
-
-    return near == NULL
-               ? err_set(ERR_ARG, "\"%s\" is not a command (see recd help)",
-                         name)
-               : err_set(ERR_ARG,
-                         "\"%s\" is not a command (did you mean \"%s\"?)", name,
-                         near);
+    return opt_unknown("command", name, word, "`recd help` names them");
 }
 
 /* --- help --------------------------------------------------------------------

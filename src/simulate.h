@@ -14,7 +14,8 @@
 /* The options of a simulation; also what a line of a policy file may set. */
 struct cmd_sim_values {
     const char *model, *mechanism, *sensitivity, *factors, *solver, *exclude,
-        *utility, *attributes, *category, *group, *start, *usual, *people;
+        *utility, *attributes, *category, *group, *start, *usual, *people,
+        *report;
     int64_t samples, folds, rounds, min_rows, min_people, retrain;
     double rate, inertia, threshold, bound, power, attribute_cost, temperature,
         learners, effort, stickiness, present, shrink, data_cost;

@@ -16,7 +16,7 @@
 #define AT(field) offsetof(struct cmd_sim_values, field)
 const struct opt cmd_sim_rows[] = {
     {"model", 0, OPT_TEXT, AT(model), NULL, 0, 0, "MODEL",
-     "the platform's recommender: itemknn, ease, bpr or lightgcn"},
+     "the platform's recommender: itemknn, ease, bpr, wmf, gfcf or lightgcn"},
     {"mechanism", 0, OPT_TEXT, AT(mechanism), "blocks:8+free", 0, 0,
      "SPLIT+RULE",
      "whole, type, blocks:K, category, item; binary, prefix, free, atleast:M, "
@@ -92,6 +92,8 @@ const struct opt cmd_sim_rows[] = {
      "of a policy file: say how many cells there are, and how long they take"},
     {"people", 0, OPT_TEXT, AT(people), NULL, 0, 0, "FILE",
      "write each person's choice there, as CSV (personal data)"},
+    {"report", 0, OPT_TEXT, AT(report), NULL, 0, 0, "FILE.html",
+     "write one page for people to read (a policy file always makes one)"},
     {NULL, 0, OPT_BOOL, 0, NULL, 0, 0, NULL, NULL},
 };
 
@@ -354,14 +356,15 @@ static json_t *cell_json(const struct cmd_sim_values *v,
                   "settled", r->settled));
     (void)json_object_update_new(
         out,
-        json_pack("{s:f, s:f, s:{s:f, s:f, s:f}, s:I, s:f, s:f, s:f, s:s, s:s}",
+        json_pack("{s:f, s:f, s:{s:f, s:f, s:f}, s:I, s:f, s:f, s:f, s:f, s:s, "
+                  "s:s}",
                   "user_utility", x->utility, "nash_residual", x->residual,
                   "platform", "recall@20", x->recall20, "ndcg@20", x->ndcg20,
                   "revenue", revenue(v, w, x), "retrained",
                   (json_int_t)r->n_retrained, "retrained_residual",
-                  r->retrained_residual, "retrained_mean", r->retrained_mean,
-                  "retrained_max", r->retrained_max, "digest", hex, "data",
-                  data));
+                  r->retrained_residual, "own_effect", r->own_effect,
+                  "own_effect_size", r->own_effect_size, "retrained_max",
+                  r->retrained_max, "digest", hex, "data", data));
     (void)json_object_set_new(out, "trajectory", rounds_json(r));
     (void)json_object_set_new(out, "groups", sim_groups_json(w, r));
     return out;
@@ -433,8 +436,10 @@ enum err cmd_sim_cell(json_t **out, const struct cmd_sim_values *v,
                             r.solve_seconds, "training", r.train_seconds));
     if (e == ERR_OK && v->people != NULL)
         e = write_people(v->people, &w, &r, store);
-    if (e != ERR_OK)
+    if (e != ERR_OK) {
         json_decref(*out);
+        *out = NULL;
+    }
     free(lambda);
     sim_result_free(&r);
     sim_world_free(&w);

@@ -20,13 +20,8 @@ enum err sto_format_parse(const char *word, enum sto_format *out)
             *out = (enum sto_format)i;
             return ERR_OK;
         }
-    const char *near = opt_nearest(word, format_word);
-
-    return err_set(ERR_ARG,
-                   "unknown format \"%s\"%s%s%s (known: auto, csv, tsv, "
-                   "ml-100k, ml-1m, adjacency, recbole)",
-                   word, near != NULL ? ", did you mean \"" : "",
-                   near != NULL ? near : "", near != NULL ? "\"?" : "");
+    return opt_unknown("format", word, format_word,
+                       "auto, csv, tsv, ml-100k, ml-1m, adjacency, recbole");
 }
 
 const char *sto_format_name(enum sto_format f)

@@ -2,7 +2,7 @@
 #
 # A store to begin with is made at $base by `s=$base`, then r; fresh copies it
 # to $dir/store.  LD_PRELOAD=$kill or $alloc puts a shim under the program.
-recd=$PWD/recd bad=0
+recd=$PWD/recd
 kill=$PWD/tests/.libs/libshim.so alloc=$PWD/tests/.libs/libshimalloc.so
 every=${RECD_EVERY:-16}
 dir=$(mktemp -d /tmp/recd-crash-XXXXXX) || exit 1
@@ -13,7 +13,7 @@ LD_PRELOAD=$kill "$recd" --version >/dev/null 2>&1 || {
     exit 77
 }
 
-fail() { echo "FAIL: $*"; bad=1; }
+. "${srcdir:-.}/tests/shell.sh"
 r() { "$recd" -q --threads 1 --store "$s" "$@"; }
 fresh() { rm -rf "$s"; cp -r "$base" "$s"; }
 # Everything that the store says, without times and the size of its files.

@@ -1,25 +1,14 @@
 #!/bin/sh
 # tests/test_audit.sh - `recd audit` from end to end: a model, files of another
 # system, a forgotten person; and what it says of mistakes.
-recd=$PWD/recd bad=0
+recd=$PWD/recd
 dir=$(mktemp -d /tmp/recd-audit-XXXXXX) || exit 1
 trap 'rm -rf "$dir"' EXIT
 TMPDIR=$dir/tmp
 export TMPDIR
 mkdir "$TMPDIR"
 
-fail() { echo "FAIL: $*"; bad=1; }
-
-# expect STATUS COMMAND...
-expect() {
-    want=$1
-    shift
-    "$@" >"$dir/out" 2>"$dir/err"
-    got=$?
-    [ $got = "$want" ] || { fail "$* gave $got, not $want"; cat "$dir/err" "$dir/out"; }
-}
-
-say() { grep -q -e "$1" "$dir/out" "$dir/err" || { fail "\"$1\" was not said"; cat "$dir/out" "$dir/err"; }; }
+. "${srcdir:-.}/tests/shell.sh"
 r() { "$recd" -q --store "$dir/store" "$@"; }
 
 # --- a model -------------------------------------------------------------------

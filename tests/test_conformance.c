@@ -140,7 +140,7 @@ static void a_mistyped_name_gets_a_suggestion(void **state)
 
     (void)state;
     assert_int_equal(rec_model_find("itemkn", &found), ERR_ARG);
-    assert_non_null(strstr(err_note(), "did you mean itemknn?"));
+    assert_non_null(strstr(err_note(), "did you mean \"itemknn\""));
     assert_null(found);
 }
 

@@ -127,7 +127,7 @@ static void errors_are_sentences(void **state)
     assert_non_null(strstr(recd_error(), "no-such-store"));
     s = filled();
     assert_int_equal(recd_train(s, "eese", NULL, NULL, NULL), RECD_USAGE);
-    assert_non_null(strstr(recd_error(), "did you mean ease"));
+    assert_non_null(strstr(recd_error(), "did you mean \"ease\""));
     recd_store_close(s);
     assert_int_equal(recd_store_open(&s, dir, RECD_READ), RECD_OK);
     assert_int_equal(recd_train(s, "ease", NULL, NULL, NULL), RECD_USAGE);

@@ -2,22 +2,11 @@
 # tests/test_simulate.sh - `recd simulate` from end to end: one game, a policy
 # file that is stopped and goes on, policies from outside; and what it says of
 # mistakes.
-recd=$PWD/recd bad=0
+recd=$PWD/recd
 dir=$(mktemp -d /tmp/recd-simulate-XXXXXX) || exit 1
 trap 'rm -rf "$dir"' EXIT
 
-fail() { echo "FAIL: $*"; bad=1; }
-
-# expect STATUS COMMAND...
-expect() {
-    want=$1
-    shift
-    "$@" >"$dir/out" 2>"$dir/err"
-    got=$?
-    [ $got = "$want" ] || { fail "$* gave $got, not $want"; cat "$dir/err" "$dir/out"; }
-}
-
-say() { grep -q -e "$1" "$dir/out" "$dir/err" || { fail "\"$1\" was not said"; cat "$dir/out" "$dir/err"; }; }
+. "${srcdir:-.}/tests/shell.sh"
 r() { "$recd" -q --store "$dir/store" "$@"; }
 
 "$recd" -q synth --users 400 --items 120 --interactions 12000 --seed 5 --output "$dir/rows.csv" >"$dir/out"
@@ -46,12 +35,33 @@ sed 's/"seconds.*//' "$dir/one" >"$dir/a"
 sed 's/"seconds.*//' "$dir/out" | cmp - "$dir/a" || fail "another number of threads, other figures"
 expect 3 r simulate disclosure --model itemknn --mechanism blocks:8+free --shrink 0 --rounds 2
 say "not settled"
-for solver in reinforce policy greedy; do
-    expect 3 r simulate disclosure --model itemknn --mechanism blocks:4+free --solver $solver --rounds 1 --samples 40 --bound 0
+for solver in "reinforce --samples 40" "policy --samples 40" greedy; do
+    expect 3 r simulate disclosure --model itemknn --mechanism blocks:4+free --solver $solver --rounds 1 --bound 0
 done
 expect 3 r simulate disclosure --model bpr --epochs 2 --mechanism item+free --solver greedy --rounds 1 --bound 0
-expect 0 r simulate disclosure --model itemknn --mechanism whole+fixed:0.5 --exclude all --retrain 3
+expect 0 r simulate disclosure --model itemknn --mechanism whole+fixed:0.5 --exclude all
+expect 0 r simulate disclosure --model itemknn --mechanism whole+binary --retrain 3
 say "trained again for each of 3 people"
+for more in "--folds 2" --fictitious "--mechanism whole+fixed:0.5"; do
+    expect 2 r simulate disclosure --model itemknn --retrain 3 $more
+    say "not with --folds, --fictitious"
+done
+expect 0 r simulate disclosure --model itemknn --mechanism whole+fixed:0 --json
+say '"digest": "0000000000000000'
+expect 0 r simulate disclosure --model itemknn --mechanism whole+binary --report "$dir/one.html" --json
+grep -q -e draws -e model_text "$dir/out" && fail "the report changes the figures"
+grep -q "whole+binary" "$dir/one.html" || fail "the report names no mechanism"
+# an option that would be passed over is a mistake
+expect 2 r simulate disclosure --model itemknn --dry-run
+say "dry-run means nothing to .recd simulate disclosure"
+for more in "--samples 9" "--rate 0.1" "--learners 0.5" "--category color" "--attribute-cost 0.2"; do
+    expect 2 r simulate disclosure --model itemknn $more
+    say "means nothing to this solver, mechanism and these attributes"
+done
+for more in "--people x" "--retrain 2" "--solver greedy" --dry-run "--report x"; do
+    expect 2 r simulate env --model itemknn $more
+    say "means nothing to .recd simulate env"
+done
 expect 2 r simulate disclosure --model ials --mechanism whole+binary
 say "not a sum over the history"
 expect 2 r simulate disclosure --model itemknn --mechanism whole
@@ -113,6 +123,12 @@ done
 [ "$(wc -l <"$dir/study/cells.csv")" = 13 ] || fail "lines of cells.csv"
 grep -q '"verdict": "' "$dir/study/summary.json" || fail "no comparisons"
 grep -q "<svg" "$dir/study/report.html" || fail "no drawing"
+expect 2 "$recd" simulate "$dir/policy" --rounds 3
+say '"rounds VALUE"'
+expect 2 "$recd" simulate "$dir/policy" --model ease
+say "its lines name models"
+expect 2 "$recd" --store x simulate "$dir/policy"
+say "its lines name stores"
 grep -q -e "http" -e "<script" -e "<link" -e "src=" "$dir/study/report.html" && fail "the report needs more than itself"
 # what is wrong is found before anything runs, with its line
 try() { printf '%s\n' "$1" >"$dir/wrong"; expect "$2" "$recd" -q simulate "$dir/wrong"; say "$3"; }
@@ -121,12 +137,30 @@ try "mechanism m1" 1 "wrong:1: a name is missing"
 try "seed one" 1 "wrong:1: not a seed"
 try "dataset d x color" 1 "key=value was expected"
 try "rounds" 1 "a line is KEY VALUE"
-sed 's/rounds 30/round 30/' "$dir/policy" >"$dir/wrong"
-expect 2 "$recd" -q simulate "$dir/wrong"
-say "no option --round: did you mean --rounds"
-sed 's/neighbours/neighbors/' "$dir/policy" >"$dir/wrong"
-expect 2 "$recd" -q simulate "$dir/wrong"
-say "neighbours"
+# change FROM TO SENTENCE: the policy file with a mistake
+change() { sed "s/$1/$2/" "$dir/policy" >"$dir/wrong"; expect 1 "$recd" -q simulate "$dir/wrong"; say "$3"; }
+change "rounds 30" "round 30" "wrong:9: there is no option --round: did you mean --rounds"
+change neighbours neighbors "wrong:3: .*neighbours"
+change itemknn itemkmn 'wrong:3: .*did you mean "itemknn"'
+change "rounds 30" "dry-run yes" "wrong:9: not a setting of a sweep"
+change group=side sensitivity=const:1 "wrong:2: not a setting of a sweep"
+change blocks:3+free blocks:3+fee "wrong:6: .*SPLIT+RULE"
+change const:0.2 constant:0.2 "wrong:7: .*not a distribution"
+change "mechanism m1" "mechanism all" "wrong:5: the name is taken"
+change whole+binary "whole+binary temperature=.1 solver=greedy" "wrong:5: --temperature goes with"
+change "rounds 30" "utility hit@3" "wrong:.*ndcg@K"
+# what a file of sensitivities says, and what is known of people, is part of a cell
+sed "s|sensitivity .*|sensitivity file:$dir/lambda|" "$dir/policy" >"$dir/other"
+expect 0 "$recd" -q simulate "$dir/other"
+sed 's/1e6/1e5/' "$dir/lambda" >"$dir/less" && mv "$dir/less" "$dir/lambda"
+expect 0 "$recd" -q simulate "$dir/other"
+say "6 cells (0 were there)"
+sed 's/left/port/' "$dir/people.csv" >"$dir/renamed"
+expect 0 r import "$dir/rows.csv" --users "$dir/renamed"
+expect 0 "$recd" -q simulate "$dir/other"
+say "6 cells (0 were there)"
+expect 0 "$recd" -q simulate "$dir/other"
+say "6 cells (6 were there)"
 expect 1 "$recd" -q simulate "$dir/nothing"
 say "cannot read"
 

@@ -1,23 +1,12 @@
 #!/bin/sh
 # tests/test_verify.sh - `recd certificate`, `recd verify`, and the second
 # reader (tools/verify-certificate) agree about good and changed files.
-src=${srcdir:-.} recd=$PWD/recd bad=0
+src=${srcdir:-.} recd=$PWD/recd
 dir=$(mktemp -d /tmp/recd-verify-XXXXXX) || exit 1
 trap 'rm -rf "$dir"' EXIT
 store=$dir/store
 
-fail() { echo "FAIL: $*"; bad=1; }
-
-# expect STATUS COMMAND...
-expect() {
-    want=$1
-    shift
-    "$@" >"$dir/out" 2>"$dir/err"
-    got=$?
-    [ $got = "$want" ] || { fail "$* gave $got, not $want"; cat "$dir/err"; }
-}
-
-say() { grep -q "$1" "$dir/out" "$dir/err" || fail "\"$1\" was not said"; }
+. "${srcdir:-.}/tests/shell.sh"
 
 awk 'BEGIN { print "user,item"; for (u = 1; u <= 12; u++) for (i = 1; i <= 9; i++)
     if ((u * i + u) % 4) print "canary-" u ",thing-" i }' >"$dir/rows.csv"
