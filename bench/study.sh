@@ -21,12 +21,13 @@ one() { "$recd" -q simulate disclosure --json "$@" || [ $? = 3 ]; }
 study() { "$recd" simulate "$bench/study.policy" || [ $? = 3 ]; }
 remedies() { "$recd" simulate "$bench/remedies.policy" || [ $? = 3 ]; }
 
-# True retraining with one's own change, 200 people.
+# One's own effect on the recommender: trained again with the best choice of
+# each of 200 people.
 retrain() {
     for set in ml-1m lastfm; do for m in whole+binary blocks:8+prefix blocks:8+free; do
-        echo "$set itemknn $m: residual, mean gain by retraining, its positive part, most, utility:" \
+        echo "$set itemknn $m: residual, the same by training again, own effect, its size, utility:" \
             "$(one --store $set --model itemknn --mechanism $m --sensitivity lognormal:0.2 --retrain 200 --min-people 5 |
-               field residual retrained_mean retrained_residual retrained_max utility_anticipated)"
+               field residual retrained_residual own_effect own_effect_size utility_anticipated)"
     done; done
 }
 

@@ -373,6 +373,24 @@ static void freer_is_never_worse_for_a_frozen_model(void **state)
     sto_wipe_folder(store);
 }
 
+/* Free of cost, all is shown where that gives the better list, else nothing. */
+static void without_cost_the_better_list_decides(void **state)
+{
+    double none[USERS], best[USERS], all[USERS];
+    size_t shown = 0;
+
+    (void)state;
+    make_store(0);
+    best_of("whole+binary", "exact", 1e9, 1, none, NULL);
+    best_of("whole+binary", "exact", 0, 1, best, all);
+    for (size_t u = 0; u < USERS; u++) {
+        assert_true(best[u] == (all[u] > none[u] ? all[u] : none[u]));
+        shown += all[u] > none[u];
+    }
+    assert_true(shown > 0 && shown < USERS);
+    sto_wipe_folder(store);
+}
+
 /* Nothing is shown when it costs too much; everything that helps when it is
  * free; and the learning and the greedy solver are not far from exact. */
 static void solvers_climb(void **state)
@@ -698,6 +716,7 @@ int main(void)
         cmocka_unit_test(lists_are_the_models),
         cmocka_unit_test(toggling_leaves_no_trace),
         cmocka_unit_test(freer_is_never_worse_for_a_frozen_model),
+        cmocka_unit_test(without_cost_the_better_list_decides),
         cmocka_unit_test(solvers_climb),
         cmocka_unit_test(the_best_share_is_that_of_the_formula),
         cmocka_unit_test(the_score_function_is_the_gradient),
