@@ -38,7 +38,7 @@ void sim_eval_open(struct sim_eval *e, struct mem_scratch *m,
         .order = mem_take(m, rec_data_most_rows(&w->all), 1, sizeof(uint32_t)),
         .first = mem_take(m, segments + 2, 1, sizeof(size_t)),
         .kept_choice = mem_take(m, 2 * segments, 1, 1),
-        .theta = mem_take(m, 2 * segments + 4, 1, sizeof(double)),
+        .theta = mem_take(m, 3 * segments + 4, 1, sizeof(double)),
     };
     /* people with few segments have tables of all subsets beside others */
     e->table = mem_take_raw(

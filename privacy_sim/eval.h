@@ -53,7 +53,7 @@ struct sim_eval {
     uint32_t *order;      /* [most rows] rows by segment */
     size_t *first;        /* [most segments + 2] into order */
     uint8_t *kept_choice; /* [2 * most segments] scratch of solvers */
-    double *theta;        /* [2 * most segments + 4] likewise */
+    double *theta;        /* [3 * most segments + 4] likewise */
     float *table;         /* [choices] likewise, where exact can */
     struct krn_pick top;
     double gain[KRN_PICK_MOST], ideal[KRN_PICK_MOST + 1];

@@ -432,15 +432,17 @@ enum err sim_play(struct sim_result *out, const struct sim_world *w,
             g.lambda[u] = o->lambda != NULL ? o->lambda[u]
                                             : sim_taste_of(&o->tastes, o->seed,
                                                            w->all.user_key[u]);
+        e = sim_keep_counts(&g, &m);
         sim_deal(&g);
         first_choice(&g);
-        if (o->solver->shared && people_choose(o))
+        if (e == ERR_OK && o->solver->shared && people_choose(o))
             e = open_policy(&g);
         if (e == ERR_OK)
             e = play(&g);
     }
     for (size_t f = 0; f < SIM_FOLDS; f++)
         sim_rows_free(&g.rows[f]);
+    rec_counts_free(&g.counts);
     sim_policy_free(g.policy);
     free(g.options);
     mem_drop(&m);

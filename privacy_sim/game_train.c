@@ -32,8 +32,86 @@ static enum err rows_of_nothing(struct sim_rows *out, size_t n)
                : ERR_OK;
 }
 
+/* --- counts ----------------------------------------------------------------
+ */
+
+enum err sim_keep_counts(struct sim_play *g, struct mem_scratch *s)
+{
+    const struct rec_model_ops *ops = g->o->like->ops;
+
+    if (ops->fit_counts == NULL || g->o->folds > 1 ||
+        rec_counts_new(&g->counts, g->w->all.n_items) != ERR_OK)
+        return ERR_OK; /* trained from rows each time */
+    g->counted = mem_take(s, g->w->all.n_rows, 1, 1);
+    return s->failed ? err_set(ERR_NOMEM, "no memory for a simulation")
+                     : ERR_OK;
+}
+
+/* The items of person u among the rows of `which`, into item[]. */
+static size_t items_of(const struct sim_play *g, size_t u, const uint8_t *which,
+                       uint32_t *item)
+{
+    const struct rec_data *d = &g->w->all;
+    size_t n = 0;
+
+    for (size_t r = d->user_ptr[u]; r < d->user_ptr[u + 1]; r++) {
+        if (which[r])
+            item[n++] = d->item[r];
+    }
+    return n;
+}
+
+/* Move the counts from the rows in g->counted to those in g->keep: who changed
+ * is taken away as they were and added as they are. */
+static enum err update_counts(struct sim_play *g)
+{
+    const struct rec_data *d = &g->w->all;
+    const struct rec_model *like = g->o->like;
+    struct mem_scratch s = {0};
+    uint32_t *item = mem_take_raw(&s, 2, d->n_rows, sizeof(*item));
+    struct rec_count_change *list =
+        mem_take_raw(&s, 2, d->n_users, sizeof(*list));
+    size_t n = 0, at = 0;
+
+    for (size_t u = 0; u < d->n_users && !s.failed; u++) {
+        const size_t first = d->user_ptr[u], rows = d->user_ptr[u + 1] - first;
+
+        if (memcmp(g->counted + first, g->keep + first, rows) == 0)
+            continue;
+        for (int after = 0; after < 2; after++) {
+            const size_t some =
+                items_of(g, u, after ? g->keep : g->counted, item + at);
+            const uint64_t w = like->ops->pair_weight(like->opts, some);
+
+            list[n++] =
+                (struct rec_count_change){item + at, some, after ? w : 0 - w};
+            at += some;
+        }
+    }
+    if (!s.failed) {
+        rec_counts_change(&g->counts, list, n);
+        memcpy(g->counted, g->keep, d->n_rows);
+    }
+    const bool failed = s.failed;
+
+    mem_drop(&s);
+    return failed ? err_set(ERR_NOMEM, "no memory to count pairs") : ERR_OK;
+}
+
+/* --- training --------------------------------------------------------------
+ */
+
+static enum err fit(struct sim_play *g, struct rec_model *m,
+                    const struct rec_data *d)
+{
+    if (g->counts.pair == NULL)
+        return rec_model_fit(m, d, NULL);
+    ERR_TRY(update_counts(g));
+    return rec_model_fit_counts(m, d, &g->counts);
+}
+
 /* The recommender of the rows in g->keep; digest may be NULL. */
-static enum err learn(const struct sim_play *g, struct sim_rows *out,
+static enum err learn(struct sim_play *g, struct sim_rows *out,
                       unsigned char *digest)
 {
     struct rec_model *m = NULL;
@@ -53,7 +131,7 @@ static enum err learn(const struct sim_play *g, struct sim_rows *out,
     if (e == ERR_OK) {
         m->seed = g->o->seed;
         log_quiet_thread(true);
-        e = rec_model_fit(m, &d, NULL);
+        e = fit(g, m, &d);
         log_quiet_thread(false);
     }
     if (e == ERR_OK)

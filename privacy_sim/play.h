@@ -7,6 +7,7 @@
 
 #include "privacy_sim/game.h"
 #include "privacy_sim/policy.h"
+#include "rec/counts.h"
 
 /* Streams of a game: rounds come before. */
 #define STREAM_MOVE ((uint64_t)1 << 32)
@@ -37,6 +38,9 @@ struct sim_play {
     struct sim_rows rows[SIM_FOLDS];
     struct sim_eval *eval; /* [threads] */
     size_t round;
+    struct rec_counts
+        counts;       /* of the rows in `counted`; pair NULL: not kept */
+    uint8_t *counted; /* [rows] */
 };
 
 /* --- the platform (game_train.c) -------------------------------------------
@@ -44,6 +48,11 @@ struct sim_play {
 
 /* Deal people into folds by a draw of each. */
 void sim_deal(struct sim_play *g);
+
+/* Keep counts where the model can be made from them and there is memory: a
+ * round then costs what has changed, not what is there. */
+ERR_CHECK
+enum err sim_keep_counts(struct sim_play *g, struct mem_scratch *s);
 
 /* Train on what everybody shows this round: g->rows of each fold, and the
  * digest of the result.  Errors of training. */

@@ -8,6 +8,7 @@
 #ifndef SIM_SOLVER_H
 #define SIM_SOLVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,10 @@ struct sim_solver {
 extern const struct sim_solver *const sim_solvers[];
 ERR_CHECK
 enum err sim_solver_find(const char *name, const struct sim_solver **out);
+
+/* Whether the rule allows the choice of e with segment k toggled. */
+bool sim_solver_may_toggle(struct sim_eval *e, const struct sim_task *t,
+                           size_t k);
 
 /* d/dtheta of log p(on), times `advantage`, for independent coins of the logits
  * theta[n]: what REINFORCE climbs (privacy_sim/solver_reinforce.c). */

@@ -6,16 +6,6 @@
 
 #include "privacy_sim/solver.h"
 
-/* Whether toggling k leads to a legal choice. */
-static bool may_toggle(struct sim_eval *e, const struct sim_task *t, size_t k)
-{
-    e->on[k] = !e->on[k];
-    const bool legal = sim_is_legal(t->m, e->on, e->n);
-
-    e->on[k] = !e->on[k];
-    return legal;
-}
-
 /* Changes of one segment while they gain; returns the utility. */
 static double climb(struct sim_eval *e, const struct sim_task *t)
 {
@@ -26,7 +16,7 @@ static double climb(struct sim_eval *e, const struct sim_task *t)
         double most = now;
 
         for (size_t k = 0; k < e->n; k++) {
-            if (!may_toggle(e, t, k))
+            if (!sim_solver_may_toggle(e, t, k))
                 continue;
             sim_eval_toggle(e, k);
             const double u = sim_eval_anticipated(e);

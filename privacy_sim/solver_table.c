@@ -29,3 +29,13 @@ enum err sim_solver_find(const char *name, const struct sim_solver **out)
     }
     return opt_unknown("solver", name, names, "`recd list solvers` names them");
 }
+
+bool sim_solver_may_toggle(struct sim_eval *e, const struct sim_task *t,
+                           size_t k)
+{
+    e->on[k] = !e->on[k];
+    const bool legal = sim_is_legal(t->m, e->on, e->n);
+
+    e->on[k] = !e->on[k];
+    return legal;
+}

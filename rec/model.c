@@ -204,6 +204,18 @@ static bool array_finite(const struct sto_array *a)
     return bad == 0 && worse == 0;
 }
 
+static enum err check_finite(const struct rec_model *m)
+{
+    for (size_t i = 0; i < m->n_arrays; i++) {
+        if (!array_finite(&m->array[i]))
+            return err_set(ERR_NUM,
+                           "training %s diverged: %s holds a value that is no "
+                           "number (lower --lr or raise --reg)",
+                           m->ops->name, m->array[i].name);
+    }
+    return ERR_OK;
+}
+
 enum err rec_model_fit(struct rec_model *m, const struct rec_data *d,
                        const struct rec_watch *watch)
 {
@@ -213,14 +225,17 @@ enum err rec_model_fit(struct rec_model *m, const struct rec_data *d,
     if (m->ops->fit_bytes != NULL)
         ERR_TRY(mem_budget(m->ops->fit_bytes(d, m->opts), m->ops->name));
     ERR_TRY(m->ops->fit(m, d, watch));
-    for (size_t i = 0; i < m->n_arrays; i++) {
-        if (!array_finite(&m->array[i]))
-            return err_set(ERR_NUM,
-                           "training %s diverged: %s holds a value that is no "
-                           "number (lower --lr or raise --reg)",
-                           m->ops->name, m->array[i].name);
-    }
-    return ERR_OK;
+    return check_finite(m);
+}
+
+enum err rec_model_fit_counts(struct rec_model *m, const struct rec_data *d,
+                              const struct rec_counts *c)
+{
+    if (d->n_items != c->n_items || d->n_rows == 0)
+        return err_set(ERR_ARG, "these counts are not of this data");
+    ERR_TRY(mem_budget(m->ops->fit_bytes(d, m->opts), m->ops->name));
+    ERR_TRY(m->ops->fit_counts(m, d, c));
+    return check_finite(m);
 }
 
 void rec_model_digest(const struct rec_model *m,

@@ -19,6 +19,7 @@
 
 #include "base/err.h"
 #include "base/opt.h"
+#include "rec/counts.h"
 #include "rec/data.h"
 #include "store/store.h"
 
@@ -78,6 +79,13 @@ struct rec_model_ops {
      * ERR_STOPPED. */
     enum err (*fit)(struct rec_model *m, const struct rec_data *d,
                     const struct rec_watch *watch);
+
+    /* The same model, bit for bit, from counts of what people of d met together
+     * (rec/counts.h), each of whom adds pair_weight(opts, their rows).  NULL:
+     * it learns from rows alone.  Call rec_model_fit_counts(). */
+    enum err (*fit_counts)(struct rec_model *m, const struct rec_data *d,
+                           const struct rec_counts *c);
+    uint64_t (*pair_weight)(const void *opts, size_t n_rows);
 
     /* Exactly one of the two ways to score is there.
      *
@@ -150,6 +158,11 @@ bool rec_model_has(const struct rec_model *m, const char *name,
 ERR_CHECK
 enum err rec_model_fit(struct rec_model *m, const struct rec_data *d,
                        const struct rec_watch *watch);
+
+/* The same from counts, for models that can (ops->fit_counts). */
+ERR_CHECK
+enum err rec_model_fit_counts(struct rec_model *m, const struct rec_data *d,
+                              const struct rec_counts *c);
 
 void rec_model_digest(const struct rec_model *m,
                       unsigned char digest[KEY_DIGEST_BYTES]);

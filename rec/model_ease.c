@@ -49,6 +49,7 @@ static float ridge(const struct ease_opts *o, const struct rec_data *d)
 
 struct ease {
     const struct rec_data *d;
+    const struct rec_counts *counts; /* or NULL: by the columns */
     struct rec_columns cols;
     float reg;
     float *b;        /* [n][n] */
@@ -83,11 +84,23 @@ static void weights_task(void *arg, size_t i, size_t thread)
     row[i] = 0;
 }
 
+/* The same from counts. */
+static void counted_task(void *arg, size_t i, size_t thread)
+{
+    const struct ease *e = arg;
+    float *row = e->b + i * e->d->n_items;
+
+    (void)thread;
+    for (size_t j = 0; j <= i; j++)
+        row[j] = (float)rec_counts_at(e->counts, i, j);
+    row[i] += e->reg;
+}
+
 static enum err ease_solve(struct ease *e)
 {
     const size_t n = e->d->n_items;
 
-    par_for(n, count_task, e);
+    par_for(n, e->counts != NULL ? counted_task : count_task, e);
     ERR_TRY(la_spd_inverse(e->b, n));
     for (size_t i = 0; i < n; i++)
         e->diagonal[i] = e->b[i * n + i];
@@ -95,21 +108,21 @@ static enum err ease_solve(struct ease *e)
     return ERR_OK;
 }
 
-static enum err fit(struct rec_model *m, const struct rec_data *d,
-                    const struct rec_watch *watch)
+static enum err fit_from(struct rec_model *m, const struct rec_data *d,
+                         const struct rec_counts *counts)
 {
     const struct rec_array_spec spec = {"weights", STO_F32, d->n_items,
                                         d->n_items};
     struct mem_scratch s = {0};
-    struct ease e = {.d = d, .reg = ridge(m->opts, d)};
-    enum err err;
+    struct ease e = {.d = d, .counts = counts, .reg = ridge(m->opts, d)};
+    enum err err = ERR_OK;
 
-    (void)watch;
     if (d->n_users >= (size_t)1 << 24)
         return err_set(ERR_ARG, "ease counts at most 16,777,215 people "
                                 "exactly: shard the data");
     ERR_TRY(rec_model_alloc(m, d, &spec, 1));
-    ERR_TRY(rec_columns_build(&e.cols, d));
+    if (counts == NULL)
+        ERR_TRY(rec_columns_build(&e.cols, d));
     e.b = rec_model_array(m, "weights");
     e.diagonal = mem_take(&s, d->n_items, 1, sizeof(float));
     if (s.failed)
@@ -119,6 +132,26 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
     rec_columns_free(&e.cols);
     mem_drop(&s);
     return err;
+}
+
+static enum err fit(struct rec_model *m, const struct rec_data *d,
+                    const struct rec_watch *watch)
+{
+    (void)watch;
+    return fit_from(m, d, NULL);
+}
+
+static enum err fit_counts(struct rec_model *m, const struct rec_data *d,
+                           const struct rec_counts *c)
+{
+    return fit_from(m, d, c);
+}
+
+static uint64_t pair_weight(const void *opts, size_t n_rows)
+{
+    (void)opts;
+    (void)n_rows;
+    return 1;
 }
 
 /* --- scoring ----------------------------------------------------------------
@@ -174,6 +207,8 @@ const struct rec_model_ops rec_model_ease = {
     .opts_bytes = sizeof(struct ease_opts),
     .fit_bytes = fit_bytes,
     .fit = fit,
+    .fit_counts = fit_counts,
+    .pair_weight = pair_weight,
     .score = score,
     .valid = valid,
 };

@@ -14,8 +14,9 @@
  * `--normalise` (the sum of an item's neighbours is 1) is what some programs
  * call cosine neighbours, too.
  *
- * Weights are added person by person in canonical order.  They are kept by the
- * item j that gives, so that a history is a list of rows to add.
+ * d^-a is rounded to a whole number of 2^-32, so that sums over people are
+ * exact and do not depend on their order.  Weights are kept by the item j that
+ * gives, so that a history is a list of rows to add.
  */
 #include <math.h>
 #include <stddef.h>
@@ -68,15 +69,16 @@ static double fit_bytes(const struct rec_data *d, const void *opts)
 
 struct knn {
     const struct rec_data *d;
+    const struct rec_counts *counts; /* or NULL: by the columns */
     struct rec_columns cols;
     double shrink;
     bool normalise;
     bool cosine; /* b = h = 1/2: equal cosines of counts come out equal */
     size_t k;
-    double *weight;    /* [n_users] d^-a */
+    uint64_t *weight;  /* [n_users] d^-a in units of 1 / ONE */
     double *own;       /* [n_items] c^b */
     double *given;     /* [n_items] c^h */
-    double *sum;       /* [threads][n_items] zero between tasks */
+    uint64_t *sum;     /* [threads][n_items] zero between tasks */
     uint32_t *met;     /* [threads][n_items] */
     float *sim;        /* [threads][n_items] */
     float *near;       /* [n_items][k] */
@@ -89,26 +91,56 @@ static double power_of(size_t n, double p)
     return n > 0 ? krn_power_f64((double)n, p) : 1;
 }
 
-static void weigh(const struct knn *w, const struct knn_opts *o)
+#define ONE 4294967296.0 /* 2^32 */
+
+static uint64_t pair_weight(const void *opts, size_t n_rows)
+{
+    const struct knn_opts *o = opts;
+    const double x = power_of(n_rows, -o->user_exponent) * ONE;
+
+    return x < 1 ? 1 : (uint64_t)(x + 0.5);
+}
+
+/* people[n_items]: scratch, how many met each item. */
+static void weigh(const struct knn *w, const struct knn_opts *o,
+                  uint32_t *people)
 {
     const struct rec_data *d = w->d;
 
     for (size_t u = 0; u < d->n_users; u++)
-        w->weight[u] =
-            power_of(d->user_ptr[u + 1] - d->user_ptr[u], -o->user_exponent);
+        w->weight[u] = pair_weight(o, d->user_ptr[u + 1] - d->user_ptr[u]);
+    for (size_t r = 0; r < d->n_rows; r++)
+        people[d->item[r]]++;
     for (size_t i = 0; i < d->n_items; i++) {
-        const size_t n = w->cols.ptr[i + 1] - w->cols.ptr[i];
+        const size_t n = people[i];
 
+        people[i] = 0;
         w->own[i] = w->cosine ? (double)n : power_of(n, o->item_exponent);
         w->given[i] = w->cosine ? (double)n : power_of(n, o->history_exponent);
     }
 }
 
+static size_t add_counted(const struct knn *w, size_t i, uint64_t *sum,
+                          uint32_t *met)
+{
+    size_t n = 0;
+
+    for (size_t j = 0; j < w->d->n_items; j++) {
+        sum[j] = rec_counts_at(w->counts, i > j ? i : j, i > j ? j : i);
+        if (sum[j] != 0)
+            met[n++] = (uint32_t)j;
+    }
+    return n;
+}
+
 /* The other items that the people of item i met, and what they weigh. */
-static size_t add_others(const struct knn *w, size_t i, double *sum,
+static size_t add_others(const struct knn *w, size_t i, uint64_t *sum,
                          uint32_t *met)
 {
     size_t n = 0;
+
+    if (w->counts != NULL)
+        return add_counted(w, i, sum, met);
 
     for (size_t c = w->cols.ptr[i]; c < w->cols.ptr[i + 1]; c++) {
         const size_t u = w->cols.user[c];
@@ -125,7 +157,7 @@ static size_t add_others(const struct knn *w, size_t i, double *sum,
 }
 
 /* Similarities of item i in sim[0..n-1], zeroing the sums. */
-static void similarities(const struct knn *w, size_t i, double *sum,
+static void similarities(const struct knn *w, size_t i, uint64_t *sum,
                          const uint32_t *met, float *sim, size_t n)
 {
     for (size_t a = 0; a < n; a++) {
@@ -133,7 +165,7 @@ static void similarities(const struct knn *w, size_t i, double *sum,
         const double x = w->own[i] * w->given[j];
         const double norm = (w->cosine ? sqrt(x) : x) + w->shrink;
 
-        sim[a] = j == i ? 0.0f : (float)(sum[j] / norm);
+        sim[a] = j == i ? 0.0f : (float)((double)sum[j] / ONE / norm);
         sum[j] = 0;
     }
 }
@@ -172,7 +204,7 @@ static void normalise(float *near, size_t n)
 static void near_task(void *arg, size_t i, size_t thread)
 {
     struct knn *w = arg;
-    double *sum = w->sum + thread * w->d->n_items;
+    uint64_t *sum = w->sum + thread * w->d->n_items;
     uint32_t *met = w->met + thread * w->d->n_items;
     float *sim = w->sim + thread * w->d->n_items;
     float *near = w->near + i * w->k;
@@ -256,17 +288,18 @@ static enum err knn_fit(struct knn *w, struct mem_scratch *s,
     w->held = mem_take(s, n, 1, sizeof(*w->held));
     if (s->failed)
         return err_set(ERR_NOMEM, "no memory for itemknn");
-    weigh(w, m->opts);
+    weigh(w, m->opts, w->met);
     par_for(n, near_task, w);
     return knn_arrays(w, m);
 }
 
-static enum err fit(struct rec_model *m, const struct rec_data *d,
-                    const struct rec_watch *watch)
+static enum err fit_from(struct rec_model *m, const struct rec_data *d,
+                         const struct rec_counts *counts)
 {
     const struct knn_opts *o = m->opts;
     struct mem_scratch s = {0};
     struct knn w = {.d = d,
+                    .counts = counts,
                     .shrink = o->shrink,
                     .normalise = o->normalise,
                     .cosine =
@@ -274,12 +307,25 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
                     .k = knn_width(o, d)};
     enum err e;
 
-    (void)watch;
-    ERR_TRY(rec_columns_build(&w.cols, d));
+    if (counts == NULL)
+        ERR_TRY(rec_columns_build(&w.cols, d));
     e = knn_fit(&w, &s, m);
     rec_columns_free(&w.cols);
     mem_drop(&s);
     return e;
+}
+
+static enum err fit(struct rec_model *m, const struct rec_data *d,
+                    const struct rec_watch *watch)
+{
+    (void)watch;
+    return fit_from(m, d, NULL);
+}
+
+static enum err fit_counts(struct rec_model *m, const struct rec_data *d,
+                           const struct rec_counts *c)
+{
+    return fit_from(m, d, c);
 }
 
 /* --- scoring ----------------------------------------------------------------
@@ -363,6 +409,8 @@ const struct rec_model_ops rec_model_itemknn = {
     .opts_bytes = sizeof(struct knn_opts),
     .fit_bytes = fit_bytes,
     .fit = fit,
+    .fit_counts = fit_counts,
+    .pair_weight = pair_weight,
     .score = score,
     .valid = valid,
 };

@@ -68,7 +68,7 @@ static void say(const json_t *o)
 enum mode { GAME = 1, ENV = 2, SWEEP = 4 };
 /* Of a single game, what its solver, mechanism and other options make of use:
  * the same table, with these as modes. */
-enum part { LEARNS = 1, SHARES = 2, CATEGORIES = 4, OWNS = 8 };
+enum part { LEARNS = 1, SHARES = 2, CATEGORIES = 4, OWNS = 8, WEIGHS = 16 };
 
 static const struct opt_use for_mode[] = {
     {"dry-run", SWEEP},    {"people", GAME},    {"report", GAME},
@@ -78,9 +78,12 @@ static const struct opt_use for_mode[] = {
     {"temperature", GAME}, {"data-cost", GAME}, {NULL, 0},
 };
 static const struct opt_use for_part[] = {
-    {"samples", LEARNS | SHARES}, {"rate", LEARNS},
-    {"learners", SHARES},         {"category", CATEGORIES},
-    {"attribute-cost", OWNS},     {NULL, 0},
+    {"samples", LEARNS | SHARES | WEIGHS},
+    {"rate", LEARNS},
+    {"learners", SHARES},
+    {"category", CATEGORIES},
+    {"attribute-cost", OWNS},
+    {NULL, 0},
 };
 
 static enum err check_parts(void)
@@ -91,6 +94,7 @@ static enum err check_parts(void)
     ERR_TRY(sim_mechanism_parse(&m, v.mechanism));
     parts |= strcmp(v.solver, "reinforce") == 0 ? LEARNS : 0;
     parts |= strcmp(v.solver, "policy") == 0 ? SHARES : 0;
+    parts |= strcmp(v.solver, "hedge") == 0 ? WEIGHS : 0;
     parts |= m.split == SIM_CATEGORY ? CATEGORIES : 0;
     return opt_check_use(cmd_sim_rows, &v, for_part, parts,
                          "this solver, mechanism and these attributes");

@@ -28,7 +28,7 @@ const struct opt cmd_sim_rows[] = {
     {"group-factors", 0, OPT_TEXT, AT(factors), "", 0, 0, "G=X,...",
      "multiply the sensitivity of groups (see --group)"},
     {"solver", 0, OPT_TEXT, AT(solver), "exact", 0, 0, "SOLVER",
-     "how people find a choice: exact, reinforce, policy or greedy"},
+     "how people find a choice: exact, reinforce, policy, greedy or hedge"},
     {"samples", 0, OPT_INT, AT(samples), "100", 1, 1e6, "N",
      "tries of a learning solver"},
     {"learners", 0, OPT_REAL, AT(learners), "1", 0, 1, "X",

@@ -160,7 +160,7 @@ check "nothing was forgotten then" "$recd" recommend --user 12 --name ease
 
 # --- mistakes -------------------------------------------------------------------------
 refuses 2 'did you mean "train"' "$recd" trian
-refuses 2 'did you mean ease' "$recd" train --model eese
+refuses 2 'did you mean "ease"' "$recd" train --model eese
 refuses 1 'there is no store at nowhere' "$recd" --store nowhere info
 refuses 2 'no option --frobnicate' "$recd" train --model ease --frobnicate
 refuses 2 '--device cuda' "$recd" --device cuda train --model ease

@@ -395,8 +395,9 @@ static void without_cost_the_better_list_decides(void **state)
  * free; and the learning and the greedy solver are not far from exact. */
 static void solvers_climb(void **state)
 {
-    double exact[USERS], learnt[USERS], greedy[USERS], all[USERS], none[USERS];
-    double most = 0, got = 0, near = 0;
+    double exact[USERS], learnt[USERS], greedy[USERS], hedge[USERS], all[USERS],
+        none[USERS];
+    double most = 0, got = 0, near = 0, weighed = 0;
 
     (void)state;
     make_store(0);
@@ -404,15 +405,21 @@ static void solvers_climb(void **state)
     best_of("blocks:8+free", "exact", 0.1, 1, exact, all);
     best_of("blocks:8+free", "reinforce", 0.1, 200, learnt, NULL);
     best_of("blocks:8+free", "greedy", 0.1, 1, greedy, NULL);
+    best_of("blocks:8+free", "hedge", 0.1, 10, hedge, NULL);
     for (size_t u = 0; u < USERS; u++) {
         assert_true(none[u] >= 0 && none[u] <= 1); /* no cost was paid */
-        assert_true(exact[u] >= learnt[u] && exact[u] >= greedy[u]);
+        assert_true(exact[u] >= learnt[u] && exact[u] >= greedy[u] &&
+                    exact[u] >= hedge[u]);
         most += exact[u] - all[u];
         got += learnt[u] - all[u];
         near += greedy[u] - all[u];
+        weighed += hedge[u] - all[u];
     }
     assert_true(got > 0.6 * most);
     assert_true(near > 0.8 * most);
+    assert_true(weighed > 0.8 * most);
+    best_of("blocks:8+atleast:3", "hedge", 0.1, 10, hedge, NULL);
+    best_of("item+free", "hedge", 0.1, 3, hedge, NULL);
     best_of("item+free", "greedy", 0.1, 1, greedy, NULL);
     best_of("blocks:8+prefix", "reinforce", 0.1, 100, learnt, NULL);
     best_of("whole+binary", "reinforce", 0.1, 100, learnt, NULL);
