@@ -67,6 +67,8 @@ static double fit_bytes(const struct rec_data *d, const void *opts)
            20 * n * (double)par_threads();
 }
 
+#define BLOCK 8 /* items of a task, where counts are there */
+
 struct knn {
     const struct rec_data *d;
     const struct rec_counts *counts; /* or NULL: by the columns */
@@ -78,7 +80,8 @@ struct knn {
     uint64_t *weight;  /* [n_users] d^-a in units of 1 / ONE */
     double *own;       /* [n_items] c^b */
     double *given;     /* [n_items] c^h */
-    uint64_t *sum;     /* [threads][n_items] zero between tasks */
+    size_t block;      /* items of a task */
+    uint64_t *sum;     /* [threads][block][n_items] zero between tasks */
     uint32_t *met;     /* [threads][n_items] */
     float *sim;        /* [threads][n_items] */
     float *near;       /* [n_items][k] */
@@ -120,27 +123,11 @@ static void weigh(const struct knn *w, const struct knn_opts *o,
     }
 }
 
-static size_t add_counted(const struct knn *w, size_t i, uint64_t *sum,
-                          uint32_t *met)
-{
-    size_t n = 0;
-
-    for (size_t j = 0; j < w->d->n_items; j++) {
-        sum[j] = rec_counts_at(w->counts, i > j ? i : j, i > j ? j : i);
-        if (sum[j] != 0)
-            met[n++] = (uint32_t)j;
-    }
-    return n;
-}
-
 /* The other items that the people of item i met, and what they weigh. */
 static size_t add_others(const struct knn *w, size_t i, uint64_t *sum,
                          uint32_t *met)
 {
     size_t n = 0;
-
-    if (w->counts != NULL)
-        return add_counted(w, i, sum, met);
 
     for (size_t c = w->cols.ptr[i]; c < w->cols.ptr[i + 1]; c++) {
         const size_t u = w->cols.user[c];
@@ -201,15 +188,15 @@ static void normalise(float *near, size_t n)
         near[a] = (float)((double)near[a] / sum);
 }
 
-static void near_task(void *arg, size_t i, size_t thread)
+/* The near ones of item i, from the sums of the n items in met[]; sum[] is zero
+ * afterwards. */
+static void keep_near(struct knn *w, size_t i, uint64_t *sum, size_t n,
+                      size_t thread)
 {
-    struct knn *w = arg;
-    uint64_t *sum = w->sum + thread * w->d->n_items;
-    uint32_t *met = w->met + thread * w->d->n_items;
+    const uint32_t *met = w->met + thread * w->d->n_items;
     float *sim = w->sim + thread * w->d->n_items;
     float *near = w->near + i * w->k;
     uint32_t *id = w->near_id + i * w->k;
-    const size_t n = add_others(w, i, sum, met);
     size_t held = 0;
 
     similarities(w, i, sum, met, sim, n);
@@ -227,6 +214,42 @@ static void near_task(void *arg, size_t i, size_t thread)
     if (w->normalise)
         normalise(near, held);
     w->held[i] = (uint32_t)held;
+}
+
+static void near_task(void *arg, size_t i, size_t thread)
+{
+    struct knn *w = arg;
+    uint64_t *sum = w->sum + thread * w->block * w->d->n_items;
+
+    keep_near(w, i, sum, add_others(w, i, sum, w->met + thread * w->d->n_items),
+              thread);
+}
+
+/* The same for a block of items from counts: what they share of each row of the
+ * triangle is read at once. */
+static void counted_task(void *arg, size_t task, size_t thread)
+{
+    struct knn *w = arg;
+    const size_t n = w->d->n_items, first = task * BLOCK;
+    const size_t last = first + BLOCK < n ? first + BLOCK : n;
+    uint64_t *sum = w->sum + thread * w->block * n;
+    uint32_t *met = w->met + thread * n;
+
+    for (size_t j = 0; j < n; j++) {
+        for (size_t i = first; i < last; i++)
+            sum[(i - first) * n + j] =
+                rec_counts_at(w->counts, i > j ? i : j, i > j ? j : i);
+    }
+    for (size_t i = first; i < last; i++) {
+        uint64_t *own = sum + (i - first) * n;
+        size_t there = 0;
+
+        for (size_t j = 0; j < n; j++) {
+            if (own[j] != 0)
+                met[there++] = (uint32_t)j;
+        }
+        keep_near(w, i, own, there, thread);
+    }
 }
 
 /* From "the near ones of i" to "whom j is near to", i ascending. */
@@ -280,7 +303,7 @@ static enum err knn_fit(struct knn *w, struct mem_scratch *s,
     w->weight = mem_take(s, w->d->n_users, 1, sizeof(*w->weight));
     w->own = mem_take(s, n, 1, sizeof(*w->own));
     w->given = mem_take(s, n, 1, sizeof(*w->given));
-    w->sum = mem_take(s, par_threads(), n, sizeof(*w->sum));
+    w->sum = mem_take(s, par_threads() * w->block, n, sizeof(*w->sum));
     w->met = mem_take(s, par_threads(), n, sizeof(*w->met));
     w->sim = mem_take(s, par_threads(), n, sizeof(*w->sim));
     w->near = mem_take(s, n, w->k, sizeof(*w->near));
@@ -289,7 +312,10 @@ static enum err knn_fit(struct knn *w, struct mem_scratch *s,
     if (s->failed)
         return err_set(ERR_NOMEM, "no memory for itemknn");
     weigh(w, m->opts, w->met);
-    par_for(n, near_task, w);
+    if (w->counts == NULL)
+        par_for(n, near_task, w);
+    else
+        par_for((n + BLOCK - 1) / BLOCK, counted_task, w);
     return knn_arrays(w, m);
 }
 
@@ -300,6 +326,7 @@ static enum err fit_from(struct rec_model *m, const struct rec_data *d,
     struct mem_scratch s = {0};
     struct knn w = {.d = d,
                     .counts = counts,
+                    .block = counts == NULL ? 1 : BLOCK,
                     .shrink = o->shrink,
                     .normalise = o->normalise,
                     .cosine =
