@@ -100,7 +100,8 @@ struct sim_result {
     size_t n_retrained; /* people whose residual was found by training again */
     double own_effect;  /* mean of what training again adds to the utility
                            of their best choice; may be negative */
-    double own_effect_size;                   /* mean of its absolute value */
+    double own_effect_size;  /* mean of its absolute value */
+    double retrained_before; /* mean residual of the same people */
     double retrained_residual, retrained_max; /* residual + own effect, or 0:
                                                  mean, largest */
     unsigned char digest[KEY_DIGEST_BYTES];   /* of the last recommender */

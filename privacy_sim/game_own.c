@@ -61,6 +61,7 @@ enum err sim_retrain_some(struct sim_play *g)
                            : own_effect(g, pick[k], &effect);
         const double gain = fmax(0, out->person[pick[k]].residual + effect);
 
+        out->retrained_before += out->person[pick[k]].residual / (double)some;
         out->own_effect += effect / (double)some;
         out->own_effect_size += fabs(effect) / (double)some;
         out->retrained_residual += gain / (double)some;

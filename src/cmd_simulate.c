@@ -50,11 +50,11 @@ static void say(const json_t *o)
                                                        : "not settled",
            rounds);
     if (field(o, "retrained") > 0)
-        printf("                 trained again for each of %.0f people: mean "
-               "%.5f, most %.4f; own effect %+.5f (size %.5f)\n",
-               field(o, "retrained"), field(o, "retrained_residual"),
-               field(o, "retrained_max"), field(o, "own_effect"),
-               field(o, "own_effect_size"));
+        printf("                 of %.0f people: mean %.5f, trained again for "
+               "each %.5f, most %.4f; own effect %+.5f (size %.5f)\n",
+               field(o, "retrained"), field(o, "retrained_before"),
+               field(o, "retrained_residual"), field(o, "retrained_max"),
+               field(o, "own_effect"), field(o, "own_effect_size"));
     printf(
         "time             %.2f s training, %.2f s choosing: %s people a "
         "second\n",

@@ -356,12 +356,13 @@ static json_t *cell_json(const struct cmd_sim_values *v,
                   "settled", r->settled));
     (void)json_object_update_new(
         out,
-        json_pack("{s:f, s:f, s:{s:f, s:f, s:f}, s:I, s:f, s:f, s:f, s:f, s:s, "
-                  "s:s}",
+        json_pack("{s:f, s:f, s:{s:f, s:f, s:f}, s:I, s:f, s:f, s:f, s:f, s:f, "
+                  "s:s, s:s}",
                   "user_utility", x->utility, "nash_residual", x->residual,
                   "platform", "recall@20", x->recall20, "ndcg@20", x->ndcg20,
                   "revenue", revenue(v, w, x), "retrained",
-                  (json_int_t)r->n_retrained, "retrained_residual",
+                  (json_int_t)r->n_retrained, "retrained_before",
+                  r->retrained_before, "retrained_residual",
                   r->retrained_residual, "own_effect", r->own_effect,
                   "own_effect_size", r->own_effect_size, "retrained_max",
                   r->retrained_max, "digest", hex, "data", data));

@@ -41,7 +41,7 @@ done
 expect 3 r simulate disclosure --model bpr --epochs 2 --mechanism item+free --solver greedy --rounds 1 --bound 0
 expect 0 r simulate disclosure --model itemknn --mechanism whole+fixed:0.5 --exclude all
 expect 0 r simulate disclosure --model itemknn --mechanism whole+binary --retrain 3
-say "trained again for each of 3 people"
+say "of 3 people: .* trained again"
 for more in "--folds 2" --fictitious "--mechanism whole+fixed:0.5"; do
     expect 2 r simulate disclosure --model itemknn --retrain 3 $more
     say "not with --folds, --fictitious"
