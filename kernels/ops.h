@@ -91,6 +91,33 @@ struct krn_spmm {
     size_t ldy;
 };
 
+/*
+ * Weights [rows][k] in groups of v rows that have their columns in common
+ * (Shfl-BW: Huang et al., DAC 2022; v a multiple of 8, or 1).  Group g has the
+ * vectors from[g]..to[g]-1: vector p is column idx[p] (ascending in a group),
+ * val[p * v + i] for its row i, which is output row[g * v + i] (KRN_NO_ROW:
+ * none, a group that is not full); every output is in one group.
+ *
+ *   y[b][row] = sum over p of val[p * v + i] * x[b][idx[p]]     for b < m.
+ *
+ * Each output is a chain over p: the bits are those of the dense product with
+ * the same weights.
+ */
+#define KRN_NO_ROW UINT32_MAX
+#define KRN_GROUPS_SLAB ((size_t)48)
+struct krn_groups {
+    size_t v, n, m, k, rows;   /* n: groups */
+    const uint32_t *from, *to; /* [n] */
+    const uint32_t *idx;
+    const float *val;
+    const uint32_t *row; /* [n][v] */
+    const float *x;
+    size_t ldx;
+    float *y;
+    size_t ldy;
+    float *scratch; /* [KRN_GROUPS_SLAB][k + rows] */
+};
+
 /* Rows first..last-1 of a sampled product: out[e] = <a[r], b[idx[e]]> for the
  * entries e = ptr[r]..ptr[r + 1]-1 of row r; a is [last][lda], b [*][ldb]. */
 struct krn_sddmm {
@@ -152,6 +179,10 @@ struct krn_ops {
                      size_t m, size_t n);
     void (*spmm_f32)(const struct krn_spmm *s);   /* chain over row entries */
     void (*sddmm_f32)(const struct krn_sddmm *s); /* lanes */
+    /* x[m][ldx], y[m][ldy]; and turned: x[k][ldx], y[rows][ldy] with the m
+     * side by side.  Chain over p. */
+    void (*groups_f32)(const struct krn_groups *s);
+    void (*groups_turned_f32)(const struct krn_groups *s);
 
     /* A[d][d] += sum_j w[j] x[idx[j]] x[idx[j]]^T, lower triangle only;
      * w NULL: all 1.  Chain over j with a first product w[j] * x. */

@@ -21,6 +21,8 @@
                          size_t m, size_t n);                                  \
     void krn_spmm_f32##S(const struct krn_spmm *s);                            \
     void krn_sddmm_f32##S(const struct krn_sddmm *s);                          \
+    void krn_groups_f32##S(const struct krn_groups *s);                        \
+    void krn_groups_turned_f32##S(const struct krn_groups *s);                 \
     void krn_syrk_rows_f32##S(float *a, size_t lda, const float *x,            \
                               size_t ldx, const uint32_t *idx, const float *w, \
                               size_t n, size_t d);                             \
@@ -59,6 +61,8 @@
         .gemv_f32 = krn_gemv_f32##S, .spmm_f32 = krn_spmm_f32##S,              \
         .sddmm_f32 = krn_sddmm_f32##S, .syrk_rows_f32 = krn_syrk_rows_f32##S,  \
         .chol_solve_f32 = krn_chol_solve_f32##S,                               \
+        .groups_f32 = krn_groups_f32##S,                                       \
+        .groups_turned_f32 = krn_groups_turned_f32##S,                         \
         .interleave16_f32 = krn_interleave16_f32##S,                           \
         .chol_solve16_f32 = krn_chol_solve16_f32##S,                           \
         .gather_t_f32 = krn_gather_t_f32##S, .cg_row_f32 = krn_cg_row_f32##S,  \

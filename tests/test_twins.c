@@ -286,6 +286,66 @@ static void check_spmm(const struct krn_ops *twin)
     free(got);
 }
 
+/* Groups of every height, with holes, for few and many people. */
+static void check_groups(const struct krn_ops *twin)
+{
+    enum { GROUPS = 6, K = 50, LD = 262, ROWS = GROUPS * 40 };
+    static const size_t heights[] = {1, 8, 16, 24, 32, 40},
+                        people[] = {1, 3, 4, 15, 16, 25, 48, 63, 150, 17};
+    float *x = kern_new(160 * LD, 1), *val = kern_new(GROUPS * K * 40, 2);
+    float *want = kern_new(ROWS * LD, 3), *got = kern_new(ROWS * LD, 3);
+    float *scratch = kern_new(KRN_GROUPS_SLAB * (K + ROWS), 4);
+    uint32_t from[GROUPS], to[GROUPS], idx[GROUPS * K], row[ROWS];
+
+    for (uint32_t g = 0; g < GROUPS; g++) {
+        from[g] = g * K;
+        to[g] = g * K + g * 9; /* none, and up to 45 */
+        for (uint32_t p = 0; p < K; p++)
+            idx[g * K + p] = p;
+    }
+    for (size_t i = 0; i < 6 * 20; i++) {
+        const size_t v = heights[i / 20], n = GROUPS - i % 2;
+        const bool turned = i % 20 >= 10, far = i % 3 == 0;
+        struct krn_groups s = {.v = v,
+                               .n = n,
+                               .m = people[i % 10],
+                               .k = K,
+                               .rows = n * v,
+                               .from = from,
+                               .to = to,
+                               .idx = idx,
+                               .val = val,
+                               .row = row,
+                               .x = x,
+                               .ldx = turned ? far ? 262 : 155 : K + 1,
+                               .y = want,
+                               .ldy = turned ? 155 : LD - 1,
+                               .scratch = scratch};
+        void (*const run[])(const struct krn_groups *) = {
+            turned ? krn_ops_reference.groups_turned_f32
+                   : krn_ops_reference.groups_f32,
+            turned ? twin->groups_turned_f32 : twin->groups_f32};
+
+        for (size_t r = 0; r < n * v; r++)
+            row[r] = (uint32_t)(n * v - 1 - r);
+        if (v > 1) { /* the last group is not full */
+            row[n * v - 1] = KRN_NO_ROW;
+            s.rows--;
+            for (size_t r = 0; r + 1 < n * v; r++)
+                row[r]--;
+        }
+        run[0](&s);
+        s.y = got;
+        run[1](&s);
+        kern_assert_same(got, want, (size_t)ROWS * LD, twin->name, v, s.m, i);
+    }
+    free(x);
+    free(val);
+    free(want);
+    free(got);
+    free(scratch);
+}
+
 static void check_sddmm(const struct krn_ops *twin)
 {
     enum { ROWS = 50, COLS = 40, LD = 262 };
@@ -539,6 +599,7 @@ TWIN_TEST(optimiser_steps_have_the_same_bits, check_steps)
 TWIN_TEST(layernorm_with_gain_and_bias_has_the_same_bits, check_layernorm)
 TWIN_TEST(gemm_has_the_same_bits, check_gemm)
 TWIN_TEST(spmm_has_the_same_bits, check_spmm)
+TWIN_TEST(groups_have_the_same_bits, check_groups)
 TWIN_TEST(sddmm_has_the_same_bits, check_sddmm)
 TWIN_TEST(syrk_rows_has_the_same_bits, check_syrk)
 TWIN_TEST(chol_solve_has_the_same_bits, check_chol)
@@ -557,6 +618,7 @@ int main(void)
         cmocka_unit_test(layernorm_with_gain_and_bias_has_the_same_bits),
         cmocka_unit_test(gemm_has_the_same_bits),
         cmocka_unit_test(spmm_has_the_same_bits),
+        cmocka_unit_test(groups_have_the_same_bits),
         cmocka_unit_test(sddmm_has_the_same_bits),
         cmocka_unit_test(syrk_rows_has_the_same_bits),
         cmocka_unit_test(chol_solve_has_the_same_bits),

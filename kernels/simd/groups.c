@@ -1,0 +1,255 @@
+/*
+ * kernels/simd/groups.c - weights in groups of rows (Shfl-BW).
+ *
+ * Turned, a tile of GROUPS_TALL outputs of GROUPS_SLAB people stays in
+ * registers while a group's vectors go by; what the people have is copied
+ * into a panel first where its rows lie far apart.  By rows, the panel is
+ * turned on the way in, and the result on the way out.
+ */
+#include <string.h>
+
+#include "kernels/simd/v16.h"
+
+#ifdef KRN_WITH_AVX512
+#define GROUPS_WIDE 3
+#define GROUPS_TALL 8
+#else
+#define GROUPS_WIDE 1
+#define GROUPS_TALL 4
+#endif
+#define GROUPS_SLAB ((size_t)16 * GROUPS_WIDE)
+#define GROUPS_FAR 128 /* floats between rows that are copied first */
+_Static_assert(GROUPS_SLAB <= KRN_GROUPS_SLAB, "room of a panel");
+
+/* Where people are side by side: x[k][ldx], y[rows][ldy]. */
+struct groups_side {
+    const float *x;
+    size_t ldx;
+    float *y;
+    size_t ldy;
+};
+
+/* `tall` rows of a group from i on: `wide` vectors of people, `rest` lanes in
+ * the last. */
+V_FN void groups_tile(const struct krn_groups *s, const struct groups_side *t,
+                      size_t g, size_t i, size_t tall, size_t wide, size_t rest)
+{
+    const uint32_t *row = s->row + g * s->v + i;
+    struct v16 acc[GROUPS_TALL][GROUPS_WIDE];
+
+    V_UNROLL
+    for (size_t r = 0; r < tall; r++) {
+        V_UNROLL
+        for (size_t v = 0; v < wide; v++)
+            acc[r][v] = v_zero();
+    }
+    for (size_t p = s->from[g]; p < s->to[g]; p++) {
+        const float *at = t->x + (size_t)s->idx[p] * t->ldx;
+        struct v16 x[GROUPS_WIDE];
+
+        V_UNROLL
+        for (size_t v = 0; v < wide; v++)
+            x[v] = v + 1 < wide || rest == 16 ? v_load(at + 16 * v)
+                                              : v_load_n(at + 16 * v, rest);
+        V_UNROLL
+        for (size_t r = 0; r < tall; r++) {
+            const struct v16 w = v_set1(s->val[p * s->v + i + r]);
+
+            V_UNROLL
+            for (size_t v = 0; v < wide; v++)
+                acc[r][v] = v_fma(w, x[v], acc[r][v]);
+        }
+    }
+    V_UNROLL
+    for (size_t r = 0; r < tall; r++) {
+        if (row[r] == KRN_NO_ROW)
+            continue;
+        V_UNROLL
+        for (size_t v = 0; v < wide; v++)
+            v_store_n(t->y + (size_t)row[r] * t->ldy + 16 * v, acc[r][v],
+                      v + 1 < wide ? 16 : rest);
+    }
+}
+
+V_FN void groups_slab(const struct krn_groups *s, const struct groups_side *t,
+                      size_t wide, size_t rest)
+{
+    for (size_t g = 0; g < s->n; g++) {
+        size_t i = 0;
+
+        for (; i + GROUPS_TALL <= s->v; i += GROUPS_TALL)
+            groups_tile(s, t, g, i, GROUPS_TALL, wide, rest);
+        for (; i < s->v; i++)
+            groups_tile(s, t, g, i, 1, wide, rest);
+    }
+}
+
+/* --- turned ----------------------------------------------------------------
+ */
+
+static void groups_whole_slab(const struct krn_groups *s, struct groups_side t)
+{
+    if (t.ldx > GROUPS_FAR) {
+        for (size_t c = 0; c < s->k; c++)
+            memcpy(s->scratch + c * GROUPS_SLAB, t.x + c * t.ldx,
+                   GROUPS_SLAB * sizeof(float));
+        t.x = s->scratch;
+        t.ldx = GROUPS_SLAB;
+    }
+    groups_slab(s, &t, GROUPS_WIDE, 16);
+}
+
+void KRN_TWIN(krn_groups_turned_f32)(const struct krn_groups *s)
+{
+    struct groups_side t = {s->x, s->ldx, s->y, s->ldy};
+    size_t b = 0;
+
+    for (; b + GROUPS_SLAB <= s->m; b += GROUPS_SLAB) {
+        groups_whole_slab(s, t);
+        t.x += GROUPS_SLAB;
+        t.y += GROUPS_SLAB;
+    }
+    for (; b + 16 <= s->m; b += 16) {
+        groups_slab(s, &t, 1, 16);
+        t.x += 16;
+        t.y += 16;
+    }
+    if (b < s->m)
+        groups_slab(s, &t, 1, s->m - b);
+}
+
+/* --- by rows ---------------------------------------------------------------
+ */
+
+/* to[cols][ldto] = from[16][ldfrom] turned. */
+static void groups_turn(float *to, size_t ldto, const float *from,
+                        size_t ldfrom, size_t cols)
+{
+    struct v16 v[16];
+    size_t c = 0;
+
+    for (; c + 16 <= cols; c += 16) {
+        V_UNROLL
+        for (size_t r = 0; r < 16; r++)
+            v[r] = v_load(from + r * ldfrom + c);
+        v_transpose(v);
+        V_UNROLL
+        for (size_t r = 0; r < 16; r++)
+            v_store(to + (c + r) * ldto, v[r]);
+    }
+    for (; c < cols; c++) {
+        for (size_t r = 0; r < 16; r++)
+            to[c * ldto + r] = from[r * ldfrom + c];
+    }
+}
+
+/* to[16][ldto] = from[rows][ldfrom] turned, its first 16 columns. */
+static void groups_turn_back(float *to, size_t ldto, const float *from,
+                             size_t ldfrom, size_t rows)
+{
+    struct v16 v[16];
+    size_t r = 0;
+
+    for (; r + 16 <= rows; r += 16) {
+        V_UNROLL
+        for (size_t j = 0; j < 16; j++)
+            v[j] = v_load(from + (r + j) * ldfrom);
+        v_transpose(v);
+        V_UNROLL
+        for (size_t j = 0; j < 16; j++)
+            v_store(to + j * ldto + r, v[j]);
+    }
+    for (; r < rows; r++) {
+        for (size_t j = 0; j < 16; j++)
+            to[j * ldto + r] = from[r * ldfrom + j];
+    }
+}
+
+/* 16 * wide people from b on. */
+V_FN void groups_rows(const struct krn_groups *s, size_t b, size_t wide)
+{
+    const size_t slab = 16 * wide;
+    float *in = s->scratch, *out = s->scratch + s->k * slab;
+    const struct groups_side t = {in, slab, out, slab};
+
+    for (size_t v = 0; v < wide; v++)
+        groups_turn(in + 16 * v, slab, s->x + (b + 16 * v) * s->ldx, s->ldx,
+                    s->k);
+    groups_slab(s, &t, wide, 16);
+    for (size_t v = 0; v < wide; v++)
+        groups_turn_back(s->y + (b + 16 * v) * s->ldy, s->ldy, out + 16 * v,
+                         slab, s->rows);
+}
+
+/* `many` groups of up to 16 lanes for one person: they hide each other's
+ * latency. */
+V_FN void groups_few(const struct krn_groups *s, size_t g, size_t i, size_t n,
+                     size_t many, const float *x, float *y)
+{
+    size_t least = SIZE_MAX;
+    struct v16 acc[4];
+    float out[16];
+
+    V_UNROLL
+    for (size_t k = 0; k < many; k++) {
+        acc[k] = v_zero();
+        least = s->to[g + k] - s->from[g + k] < least
+                    ? s->to[g + k] - s->from[g + k]
+                    : least;
+    }
+    for (size_t t = 0; t < least; t++) {
+        V_UNROLL
+        for (size_t k = 0; k < many; k++) {
+            const size_t p = s->from[g + k] + t;
+            const float *w = s->val + p * s->v + i;
+
+            acc[k] = v_fma(n == 16 ? v_load(w) : v_load_n(w, n),
+                           v_set1(x[s->idx[p]]), acc[k]);
+        }
+    }
+    V_UNROLL
+    for (size_t k = 0; k < many; k++) {
+        const uint32_t *row = s->row + (g + k) * s->v + i;
+
+        for (size_t p = s->from[g + k] + least; p < s->to[g + k]; p++)
+            acc[k] = v_fma(v_load_n(s->val + p * s->v + i, n),
+                           v_set1(x[s->idx[p]]), acc[k]);
+        v_store(out, acc[k]);
+        for (size_t j = 0; j < n; j++) {
+            if (row[j] != KRN_NO_ROW)
+                y[row[j]] = out[j];
+        }
+    }
+}
+
+static void groups_person(const struct krn_groups *s, const float *x, float *y)
+{
+    size_t g = 0;
+
+    for (; g + 4 <= s->n; g += 4) {
+        size_t i = 0;
+
+        for (; i + 16 <= s->v; i += 16)
+            groups_few(s, g, i, 16, 4, x, y);
+        if (s->v - i == 8)
+            groups_few(s, g, i, 8, 4, x, y);
+        else if (i < s->v)
+            groups_few(s, g, i, s->v - i, 4, x, y);
+    }
+    for (; g < s->n; g++) {
+        for (size_t i = 0; i < s->v; i += 16)
+            groups_few(s, g, i, s->v - i < 16 ? s->v - i : 16, 1, x, y);
+    }
+}
+
+void KRN_TWIN(krn_groups_f32)(const struct krn_groups *s)
+{
+    size_t b = 0;
+
+    for (; b + GROUPS_SLAB <= s->m; b += GROUPS_SLAB)
+        groups_rows(s, b, GROUPS_WIDE);
+    for (; b + 16 <= s->m; b += 16)
+        groups_rows(s, b, 1);
+    for (; b < s->m; b++)
+        groups_person(s, s->x + b * s->ldx, s->y + b * s->ldy);
+}
