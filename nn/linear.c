@@ -8,6 +8,7 @@
 #include "nn/linear.h"
 
 #include "nn/node.h"
+#include "nn/sparse.h"
 
 enum { LINEAR_X, LINEAR_W, LINEAR_B };
 
@@ -23,6 +24,38 @@ static void linear_after(const struct nn_product *p, size_t row, size_t col,
                    nn_at(t, o->out[0]->data, at),
                    o->keep_bytes == 0 ? NULL : nn_at(t, o->keep, at),
                    b == NULL ? NULL : nn_at(t, b->data, col), rows, cols, ld);
+}
+
+#define SPARSE_ROWS ((size_t)192) /* of x in a task */
+
+/* The packed twin of the weights, where one may stand for them. */
+static const struct nn_param *linear_packed(const struct nn_tape *t,
+                                            const struct nn_tensor *w)
+{
+    const struct nn_param *p =
+        w->param != SIZE_MAX ? nn_params_at(t->params, w->param) : NULL;
+
+    return p != NULL && p->packed != NULL && t->loss == NULL &&
+                   nn_params_type(t->params) == NN_F32 &&
+                   nn_sparse_scratch(p->packed) <= KRN_GEMM_SCRATCH
+               ? p
+               : NULL;
+}
+
+static void linear_sparse_task(void *arg, size_t task, size_t thread)
+{
+    const struct nn_product *p = arg;
+    const struct nn_param *w = p->arg;
+    const size_t first = task * SPARSE_ROWS;
+    const size_t n =
+        p->mm.m - first < SPARSE_ROWS ? p->mm.m - first : SPARSE_ROWS;
+
+    nn_sparse_product(w->packed, w->level, n,
+                      (const float *)p->mm.a + first * p->mm.lda, p->mm.lda,
+                      (float *)p->mm.c + first * p->mm.ldc, p->mm.ldc,
+                      p->t->scratch + thread * KRN_GEMM_SCRATCH);
+    if (p->after != NULL)
+        p->after(p, first, 0, n, p->mm.n);
 }
 
 static void linear_forward(struct nn_tape *t, struct nn_node *o)
@@ -42,7 +75,12 @@ static void linear_forward(struct nn_tape *t, struct nn_node *o)
 
     if (o->in[LINEAR_B] != NULL || o->i[0] != KRN_MAP_NONE)
         p.after = linear_after;
-    nn_product_run(&p);
+    p.arg = linear_packed(t, w);
+    if (p.arg != NULL)
+        par_for((p.mm.m + SPARSE_ROWS - 1) / SPARSE_ROWS, linear_sparse_task,
+                &p);
+    else
+        nn_product_run(&p);
 }
 
 /* Rows first..last-1: dy becomes the gradient before the activation. */

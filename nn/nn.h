@@ -25,8 +25,10 @@
 #include "nn/optim.h"
 #include "nn/order.h"
 #include "nn/params.h"
+#include "nn/prune.h"
 #include "nn/reduce.h"
 #include "nn/shape.h"
+#include "nn/sparse.h"
 #include "nn/stop.h"
 #include "nn/tape.h"
 

@@ -218,6 +218,13 @@ static uint64_t params_seed(uint64_t seed, const char *name)
     return seed ^ key_of(name, strlen(name));
 }
 
+void nn_params_serve(struct nn_params *p, size_t i, const struct nn_sparse *s,
+                     size_t level)
+{
+    p->param[i].packed = s;
+    p->param[i].level = level;
+}
+
 void nn_params_reset(struct nn_params *p, uint64_t seed)
 {
     p->seed = seed;

@@ -54,6 +54,10 @@ struct nn_param {
     uint32_t *touched; /* [dim[0]] */
     uint8_t *mark;     /* [dim[0]] */
     size_t n_touched;
+    /* The same weights packed, for layers of tapes that do not train: rows are
+     * outputs.  Borrowed; NULL: none. */
+    const struct nn_sparse *packed;
+    size_t level;
 };
 
 /* ERR_NOMEM. */
@@ -77,6 +81,11 @@ const struct nn_param *nn_params_find(const struct nn_params *p,
 void *nn_params_values(const struct nn_params *p);
 void *nn_params_grads(const struct nn_params *p); /* NULL: no loss anywhere */
 size_t nn_params_size(const struct nn_params *p);
+
+/* Serve parameter i by its packed twin s (NULL: no longer), which has to
+ * outlive its use and to hold the same weights. */
+void nn_params_serve(struct nn_params *p, size_t i, const struct nn_sparse *s,
+                     size_t level);
 
 /* Draw all first values again, with another seed. */
 void nn_params_reset(struct nn_params *p, uint64_t seed);

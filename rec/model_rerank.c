@@ -47,6 +47,12 @@ static const struct opt rows[] = {
      "learning rate, falling like a cosine"},
     {"drop", 0, OPT_REAL, AT(drop), "0.1", 0, 0.9, "P", "dropout"},
     {"decay", 0, OPT_REAL, AT(decay), "0.01", 0, 10, "X", "weight decay"},
+    {"sparsity", 0, OPT_REAL, AT(sparsity), "0", 0, 0.99, "X",
+     "share of the network's weights that training takes away; 0 = none"},
+    {"pattern", 0, OPT_TEXT, AT(pattern), "shfl-bw:16", 0, 0, "PATTERN",
+     "where weights may stay (`recd list patterns`)"},
+    {"schedule", 0, OPT_CHOICE, AT(schedule), "gap", 0, 0, "once|gradual|gap",
+     "how training finds them (docs/rerank.md)"},
     {.name = NULL},
 };
 
@@ -132,21 +138,22 @@ static double fit_bytes(const struct rec_data *d, const void *opts)
 
 /* Arrays of the generators, of the network and of the features' scales. */
 static enum err keep(struct rec_model *m, const struct rec_data *d,
-                     const struct rec_generators *g, const struct rec_net *k,
+                     const struct rec_generators *g, struct rec_net *k,
                      const struct rec_lessons *t)
 {
-    const struct rec_array_spec more[] = {
-        {"net", STO_F32, nn_params_size(k->params), 1},
+    struct rec_array_spec more[REC_SPARSE_MOST + 3] = {
         {"mean", STO_F32, t->features, 1},
         {"unit", STO_F32, t->features, 1},
     };
     struct rec_part part[REC_GENERATORS];
+    size_t n;
 
     for (size_t w = 0; w < g->n; w++)
         part[w] = (struct rec_part){prefix[w], g->part[w]};
-    ERR_TRY(rec_part_gather(m, d, part, g->n, more, 3));
-    memcpy(rec_model_array(m, "net"), nn_params_values(k->params),
-           nn_params_size(k->params) * sizeof(float));
+    ERR_TRY(rec_net_pack(k));
+    n = rec_net_arrays(k, more + 2);
+    ERR_TRY(rec_part_gather(m, d, part, g->n, more, n + 2));
+    rec_net_store(k, m);
     memcpy(rec_model_array(m, "mean"), t->mean, t->features * sizeof(float));
     memcpy(rec_model_array(m, "unit"), t->unit, t->features * sizeof(float));
     return ERR_OK;
@@ -183,6 +190,25 @@ static enum err fit_with(struct rec_model *m, const struct rec_data *d,
 
 static enum err ready(struct rec_model *m);
 
+/* What can be known before anything is trained. */
+static enum err check_options(const struct rec_model *m)
+{
+    const struct rec_rerank_opts *o = m->opts;
+    const struct rec_reranker *how;
+    struct nn_pattern pattern;
+
+    ERR_TRY(rec_reranker_find(o->ranker, &how));
+    ERR_TRY(nn_pattern_parse(&pattern, o->pattern));
+    for (const struct opt *r = rows; r->name != NULL; r++) {
+        if ((strcmp(r->name, "pattern") == 0 ||
+             strcmp(r->name, "schedule") == 0) &&
+            o->sparsity <= 0 && opt_is_given(r, o))
+            return err_set(ERR_ARG, "--%s means nothing without --sparsity",
+                           r->name);
+    }
+    return ERR_OK;
+}
+
 static enum err fit(struct rec_model *m, const struct rec_data *d,
                     const struct rec_watch *watch)
 {
@@ -194,6 +220,8 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
                      : ERR_OK;
 
     (void)watch;
+    if (e == ERR_OK)
+        e = check_options(m);
     if (e == ERR_OK) {
         rec_data_holdout(d, o->share, m->seed, keep_row);
         e = rec_data_subset(&a, d, keep_row);

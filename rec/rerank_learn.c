@@ -189,12 +189,16 @@ static enum err epochs(struct rec_net *k, struct nn_optim *optim,
     for (size_t epoch = 0; epoch < (size_t)o->epochs && e == ERR_OK; epoch++) {
         double loss = 0, last = 0;
 
+        if (k->prune != NULL)
+            e = nn_prune_epoch(k->prune, epoch);
         rng_shuffle(rng_derive(m->seed, RNG_SHUFFLE, epoch), RNG_SHUFFLE, t->n,
                     p.order);
         for (size_t first = 0; first < t->n && e == ERR_OK; first += k->batch) {
             set_step(k, t, &p, first);
             e = log_stopping() ? err_set(ERR_STOPPED, "stopped")
                                : nn_optim_train(optim, k->tape, &last);
+            if (k->prune != NULL)
+                nn_prune_step(k->prune);
             loss += last * (double)k->batch / (double)t->n;
         }
         char note[40];
@@ -265,6 +269,17 @@ static enum err look_back(struct rec_net *k, const struct rec_lessons *t,
     return e;
 }
 
+static enum err open_prune(struct rec_net *k, const struct rec_model *m)
+{
+    const struct rec_rerank_opts *o = m->opts;
+    struct nn_prune_opt how = {
+        .sparsity = o->sparsity, .epochs = (size_t)o->epochs, .seed = m->seed};
+
+    ERR_TRY(nn_pattern_parse(&how.pattern, o->pattern));
+    ERR_TRY(nn_prune_parse(&how.schedule, o->schedule));
+    return nn_prune_new(&k->prune, k->params, &how);
+}
+
 enum err rec_net_learn(struct rec_net *k, const struct rec_model *m,
                        const struct rec_lessons *t)
 {
@@ -290,10 +305,14 @@ enum err rec_net_learn(struct rec_net *k, const struct rec_model *m,
                            (struct nn_init){.kind = NN_INIT_ZERO});
     if (t->n == 0)
         return e;
+    if (e == ERR_OK && o->sparsity > 0)
+        e = open_prune(k, m);
     if (e == ERR_OK)
         e = nn_optim_new(&optim, k->params, &adam);
     if (e == ERR_OK)
         e = epochs(k, optim, m, t);
+    if (e == ERR_OK && k->prune != NULL)
+        e = nn_prune_end(k->prune);
     if (e == ERR_OK)
         e = look_back(k, t, &g);
     if (e == ERR_OK)

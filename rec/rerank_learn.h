@@ -8,13 +8,14 @@
 #include "rec/rerank.h"
 #include "rec/rerank_lists.h"
 
-#define REC_LIST_MOST 512 /* candidates of a list */
+#define REC_SPARSE_MOST 16 /* pruned matrices of a network */
+#define REC_LIST_MOST 512  /* candidates of a list */
 
 /* Options of the model, as rec/model_rerank.c declares them. */
 struct rec_rerank_opts {
-    const char *base, *also, *ranker;
+    const char *base, *also, *ranker, *pattern, *schedule;
     int64_t candidates, epochs, dim, batch;
-    double share, rate, drop, decay;
+    double share, rate, drop, decay, sparsity;
 };
 
 /* --- the network (rec/rerank_net.c) ----------------------------------------
@@ -25,6 +26,9 @@ struct rec_net {
     struct nn_tape *tape;
     struct nn_tensor *x, *mask, *keys, *label, *scores;
     size_t batch, n, features;
+    struct nn_prune *prune;   /* while learning, or NULL */
+    struct nn_sparse *packed; /* [n_packed] of a sparse network that serves */
+    size_t n_packed;
 };
 
 /* training: with labels and a loss.  ERR_ARG: no such ranker; ERR_NOMEM. */
@@ -36,6 +40,14 @@ void rec_net_free(struct rec_net *k);
 ERR_CHECK
 enum err rec_net_load(struct rec_net *k, const struct rec_model *m,
                       size_t features, size_t batch);
+
+/* What a trained network keeps in a model: pack pruned matrices (nothing
+ * otherwise), the arrays (at most REC_SPARSE_MOST + 1; returns how many), and
+ * their content. */
+ERR_CHECK
+enum err rec_net_pack(struct rec_net *k);
+size_t rec_net_arrays(const struct rec_net *k, struct rec_array_spec *spec);
+void rec_net_store(const struct rec_net *k, struct rec_model *m);
 
 /* An order by scores, equal ones as they were: for qsort(). */
 struct rec_placed {

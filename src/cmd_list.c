@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "attack/attack.h"
+#include "nn/pattern.h"
 #include "privacy_sim/solver.h"
 #include "rec/rerank.h"
 #include "src/ui.h"
@@ -11,7 +12,7 @@
 
 static const char *const families[] = {"models",    "partitions", "aggregates",
                                        "rerankers", "attacks",    "mechanisms",
-                                       "solvers",   NULL};
+                                       "solvers",   "patterns",   NULL};
 
 static enum err check_family(const char *word)
 {
@@ -21,7 +22,7 @@ static enum err check_family(const char *word)
     return opt_unknown(
         "family", word, families,
         "models, partitions, aggregates, rerankers, attacks, mechanisms, "
-        "solvers");
+        "solvers, patterns");
 }
 
 static void add(json_t *list, bool as_json, const char *name, const char *help)
@@ -58,6 +59,10 @@ static json_t *entries(const char *family, bool as_json)
     if (strcmp(family, "solvers") == 0)
         for (size_t i = 0; sim_solvers[i] != NULL; i++)
             add(list, as_json, sim_solvers[i]->name, sim_solvers[i]->help);
+    if (strcmp(family, "patterns") == 0)
+        for (size_t i = 0; nn_pattern_names[i].name != NULL; i++)
+            add(list, as_json, nn_pattern_names[i].name,
+                nn_pattern_names[i].help);
     return list;
 }
 
@@ -80,7 +85,8 @@ extern const struct cmd cmd_list;
 const struct cmd cmd_list = {
     .name = "list",
     .words =
-        "models|partitions|aggregates|rerankers|attacks|mechanisms|solvers",
+        "models|partitions|aggregates|rerankers|attacks|mechanisms|solvers|"
+        "patterns",
     .help = "what can be chosen",
     .run = run,
 };

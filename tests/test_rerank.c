@@ -254,19 +254,64 @@ static void candidates_are_the_first_stages(void **state)
     rec_data_free(&d);
 }
 
+/* A sparse network keeps packed matrices alone, comes back from its arrays, and
+ * the same options give the same bits. */
+static void sparse_networks_are_kept_packed(void **state)
+{
+    static const char *const set[][2] = {
+        {"sparsity", "0.75"}, {"dim", "32"},       {"epochs", "6"},
+        {"also", ""},         {"base", "itemknn"}, {"ranker", "prm"}};
+    struct rec_data d = case_data(150, 90, 0.2, false, 8);
+    unsigned char digest[2][KEY_DIGEST_BYTES];
+    const struct rec_model_ops *ops;
+    size_t bytes[2] = {0, 0};
+
+    (void)state;
+    assert_int_equal(rec_model_find("rerank", &ops), ERR_OK);
+    for (size_t k = 0; k < 3; k++) { /* twice sparse, then dense */
+        struct rec_model *m;
+
+        assert_int_equal(rec_model_new(&m, ops), ERR_OK);
+        for (size_t i = k == 2; i < 6; i++)
+            assert_int_equal(
+                opt_assign(ops->opts, m->opts, set[i][0], set[i][1]), ERR_OK);
+        m->seed = 4;
+        assert_int_equal(rec_model_fit(m, &d, NULL), ERR_OK);
+        if (k < 2)
+            rec_model_digest(m, digest[k]);
+        for (size_t i = 0; i < m->n_arrays; i++) {
+            const struct sto_array *a = &m->array[i];
+
+            if (strncmp(a->name, "sparse", 6) == 0 ||
+                strcmp(a->name, "net") == 0)
+                bytes[k == 2] += a->rows * a->cols * 4;
+            if (k == 1 && strcmp(a->name, "sparse1") == 0) { /* a wrong row */
+                ((uint32_t *)a->data)[a->rows - 1] = 1u << 30;
+                assert_int_equal(ops->ready(m), ERR_FORMAT);
+            }
+        }
+        rec_model_free(m);
+    }
+    assert_memory_equal(digest[0], digest[1], KEY_DIGEST_BYTES);
+    assert_true(bytes[0] / 2 < bytes[1]);
+    rec_data_free(&d);
+}
+
 static void mistakes_are_named(void **state)
 {
     static const char *const wrong[][3] = {
         {"ranker", "pm", "did you mean"},
         {"base", "rerank", "cannot stand"},
         {"also", "ease,ease,ease,ease", "at most three"},
-        {"also", "what", "no model"}};
+        {"also", "what", "no model"},
+        {"schedule", "once", "means nothing without --sparsity"},
+        {"pattern", "shfl-bw:9", "V is 8"}};
     struct rec_data d = case_data(40, 30, 0.3, false, 6);
     const struct rec_model_ops *ops;
 
     (void)state;
     assert_int_equal(rec_model_find("rerank", &ops), ERR_OK);
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 6; i++) {
         struct rec_model *m;
 
         assert_int_equal(rec_model_new(&m, ops), ERR_OK);
@@ -287,6 +332,7 @@ int main(void)
         cmocka_unit_test(lists_do_not_meet),
         cmocka_unit_test(networks_learn_what_hangs_on_the_list),
         cmocka_unit_test(candidates_are_the_first_stages),
+        cmocka_unit_test(sparse_networks_are_kept_packed),
         cmocka_unit_test(mistakes_are_named),
     };
 
