@@ -118,6 +118,23 @@ struct krn_groups {
     float *scratch; /* [KRN_GROUPS_SLAB][k + rows] */
 };
 
+/*
+ * Gather-scatter: groups of v rows; group g has the packs ptr[g]..ptr[g + 1]-1
+ * of B = v * each <= 64 weights and columns, lane l for its row l / each.  Each
+ * lane is a chain over packs; a row is the sum of its lanes, in order.
+ */
+struct krn_packs {
+    size_t n, v, each, m;
+    const uint32_t *ptr; /* [n + 1] */
+    const uint32_t *idx; /* [packs][B] */
+    const float *val;    /* [packs][B] */
+    const uint32_t *row; /* [n][v], KRN_NO_ROW: none */
+    const float *x;      /* [m][ldx] */
+    size_t ldx;
+    float *y; /* [m][ldy] */
+    size_t ldy;
+};
+
 /* Rows first..last-1 of a sampled product: out[e] = <a[r], b[idx[e]]> for the
  * entries e = ptr[r]..ptr[r + 1]-1 of row r; a is [last][lda], b [*][ldb]. */
 struct krn_sddmm {
@@ -183,6 +200,7 @@ struct krn_ops {
      * side by side.  Chain over p. */
     void (*groups_f32)(const struct krn_groups *s);
     void (*groups_turned_f32)(const struct krn_groups *s);
+    void (*packs_f32)(const struct krn_packs *s);
 
     /* A[d][d] += sum_j w[j] x[idx[j]] x[idx[j]]^T, lower triangle only;
      * w NULL: all 1.  Chain over j with a first product w[j] * x. */

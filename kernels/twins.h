@@ -23,6 +23,7 @@
     void krn_sddmm_f32##S(const struct krn_sddmm *s);                          \
     void krn_groups_f32##S(const struct krn_groups *s);                        \
     void krn_groups_turned_f32##S(const struct krn_groups *s);                 \
+    void krn_packs_f32##S(const struct krn_packs *s);                          \
     void krn_syrk_rows_f32##S(float *a, size_t lda, const float *x,            \
                               size_t ldx, const uint32_t *idx, const float *w, \
                               size_t n, size_t d);                             \
@@ -63,6 +64,7 @@
         .chol_solve_f32 = krn_chol_solve_f32##S,                               \
         .groups_f32 = krn_groups_f32##S,                                       \
         .groups_turned_f32 = krn_groups_turned_f32##S,                         \
+        .packs_f32 = krn_packs_f32##S,                                         \
         .interleave16_f32 = krn_interleave16_f32##S,                           \
         .chol_solve16_f32 = krn_chol_solve16_f32##S,                           \
         .gather_t_f32 = krn_gather_t_f32##S, .cg_row_f32 = krn_cg_row_f32##S,  \

@@ -48,8 +48,7 @@ struct nn_pattern {
 /* Stored as columns that v rows share (v = 1: CSR). */
 static inline bool nn_pattern_in_groups(const struct nn_pattern *p)
 {
-    return p->kind == NN_UNSTRUCTURED || p->kind == NN_BLOCK ||
-           p->kind == NN_VECTOR || p->kind == NN_SHFL;
+    return p->kind != NN_GS;
 }
 static inline bool nn_pattern_is_nm(const struct nn_pattern *p)
 {

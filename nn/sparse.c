@@ -97,7 +97,7 @@ static void pack_nm(struct nn_sparse *s, const struct packing *k)
     const size_t n = s->pattern.n, m = s->pattern.m;
     const size_t blocks = (s->cols + m - 1) / m;
 
-    for (size_t b = 0; b < s->n; b++) {
+    for (size_t b = 0; b < s->rows * blocks; b++) {
         const size_t r = b / blocks, first = b % blocks * m;
         size_t held = 0;
 
@@ -111,7 +111,9 @@ static void pack_nm(struct nn_sparse *s, const struct packing *k)
             s->idx[b * n + held] = (uint32_t)first;
     }
     for (size_t r = 0; r <= s->rows; r++)
-        s->ptr[r] = (uint32_t)(r * blocks);
+        s->ptr[r] = (uint32_t)(r * blocks * n);
+    for (size_t r = 0; r < s->rows; r++)
+        s->to[r] = s->ptr[r + 1];
 }
 
 /* --- packs -----------------------------------------------------------------
@@ -222,8 +224,8 @@ static enum err pack(struct nn_sparse *s, const struct packing *k)
     uint8_t *room = NULL;
 
     if (nn_pattern_is_nm(p)) {
-        s->n = s->rows * ((s->cols + p->m - 1) / p->m);
-        s->width = p->n;
+        s->n = s->rows * ((s->cols + p->m - 1) / p->m) * p->n;
+        s->width = 1;
     } else if (p->kind == NN_GS) {
         room = mem_array(p->v * s->cols, 1);
         if (room == NULL)
@@ -263,7 +265,7 @@ enum err nn_sparse_pack(struct nn_sparse *out, const struct nn_pattern *p,
                               .n_groups = nn_pattern_groups(p, w->rows),
                               .n_levels = level == NULL ? 1 : n_levels};
     if (out->n_levels < 1 || out->n_levels > NN_LEVELS ||
-        (out->n_levels > 1 && !nn_pattern_in_groups(p)))
+        (out->n_levels > 1 && (p->kind == NN_GS || nn_pattern_is_nm(p))))
         return err_set(ERR_ARG, "levels are for unstructured, block, vector "
                                 "and shfl-bw patterns, up to 8");
     if (!nn_pattern_allows(p, w->rows, w->cols, mask, order))
@@ -287,11 +289,11 @@ void nn_sparse_unpack(const struct nn_sparse *s, size_t level, float *w)
         for (size_t p = s->ptr[g]; p < end; p++) {
             for (size_t i = 0; i < s->width; i++) {
                 const size_t at = p * s->width + i;
-                const uint32_t r = nn_pattern_in_groups(&s->pattern)
-                                       ? s->row[g * v + i]
-                                   : nn_pattern_is_nm(&s->pattern)
-                                       ? (uint32_t)g
-                                       : s->row[g * v + i / s->pattern.each];
+                const size_t lane =
+                    nn_pattern_in_groups(&s->pattern)
+                        ? i
+                        : i / s->pattern.each; /* row of the group */
+                const uint32_t r = s->row[g * v + lane];
                 const uint32_t c =
                     nn_pattern_in_groups(&s->pattern) ? s->idx[p] : s->idx[at];
 

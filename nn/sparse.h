@@ -1,16 +1,16 @@
 /*
  * nn/sparse.h - sparse matrices, packed for serving.
  *
- * Three ways to store what a pattern allows (nn/pattern.h):
+ * Two ways to store what a pattern allows (nn/pattern.h):
  *
- *   groups   unstructured (V = 1: CSR), block, vector, shfl-bw: columns that V
- *            rows share, and V weights for each;
- *   nm       N weights and places in 0..M-1 for every M columns of a row;
- *   gs       packs of B weights and columns.
+ *   groups   columns that V rows share, and V weights for each: block, vector,
+ *            shfl-bw; unstructured and N:M are V = 1, which is CSR (N:M rows
+ * have equal lengths, zeros where a block holds fewer); gs       packs of B
+ * weights and columns.
  *
  * Levels: one set of weights holds sparser sub-models.  Level l of L (the last
  * one has everything) is a prefix of each group, chosen when multiplying; it
- * costs a pointer a group and copies nothing.  For groups alone.
+ * costs a pointer a group and copies nothing.  For groups, but not for N:M.
  */
 #ifndef NN_SPARSE_H
 #define NN_SPARSE_H
@@ -22,15 +22,15 @@
 struct nn_sparse {
     struct nn_pattern pattern;
     size_t rows, cols;
-    size_t n_groups; /* groups: of v rows; gs: likewise; nm: rows */
+    size_t n_groups; /* of v rows */
     size_t n_levels; /* 1, or more */
-    size_t n;        /* vectors, blocks of N, or packs */
-    size_t width;    /* weights of each: V, N or B */
+    size_t n;        /* vectors, or packs */
+    size_t width;    /* weights of each: V or B */
     uint32_t *ptr;   /* [n_groups + 1] into vectors or packs */
     uint32_t *to;    /* [n_levels][n_groups] end of each level; groups alone */
-    uint32_t *idx;   /* [n] columns of vectors; [n][B] of packs; nm: [n][N] */
+    uint32_t *idx;   /* [n] columns of vectors; [n][B] of packs */
     float *val;      /* [n][width] */
-    uint32_t *row;   /* [n_groups * v] (KRN_NO_ROW: none); nm: not there */
+    uint32_t *row;   /* [n_groups * v] (KRN_NO_ROW: none) */
 };
 
 /*

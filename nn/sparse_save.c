@@ -89,10 +89,8 @@ enum err nn_sparse_check(const struct nn_sparse *s)
         s->rows > UINT32_MAX / 2 || s->cols > UINT32_MAX / 2 ||
         s->n_groups != nn_pattern_groups(p, s->rows) || s->n_levels < 1 ||
         s->n_levels > NN_LEVELS ||
-        (s->n_levels > 1 && !nn_pattern_in_groups(p)) ||
-        s->width != (nn_pattern_is_nm(p) ? p->n
-                     : p->kind == NN_GS  ? p->banks
-                                         : p->v))
+        (s->n_levels > 1 && (p->kind == NN_GS || nn_pattern_is_nm(p))) ||
+        s->width != (p->kind == NN_GS ? p->banks : p->v))
         return damaged("its shape");
     ERR_TRY(check_pointers(s));
     ERR_TRY(check_rows(s));

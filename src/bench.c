@@ -219,7 +219,7 @@ void cmd_bench_add(struct bench *b, const struct bench_row *r)
                       "of_bound", number(r->of_bound)));
         return;
     }
-    printf("%-15s %-18s %7zu %9.2f %-9s %-9s", r->kernel, r->shape, r->threads,
+    printf("%-15s %-22s %7zu %9.2f %-9s %-9s", r->kernel, r->shape, r->threads,
            r->value, r->unit, r->anchor);
     cell("%9.2f", r->anchor_value);
     cell("%8.2fx", ratio);

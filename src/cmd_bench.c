@@ -17,16 +17,16 @@ static struct values {
 #define AT(field) offsetof(struct values, field)
 static const struct opt rows[] = {
     {"kernel", 0, OPT_TEXT, AT(kernel), NULL, 0, 0, "NAME",
-     "this kernel alone: sgemm, csr-spmm, cholesky-solve, topk, exp, softmax, "
+     "this kernel alone: sgemm, csr-spmm, sparse, cholesky-solve, topk, exp, softmax, "
      "layernorm"},
     {"python", 0, OPT_TEXT, AT(python), "python3", 0, 0, "PROGRAM",
      "the Python whose scipy, PyTorch and FAISS are compared with"},
     {NULL, 0, OPT_BOOL, 0, NULL, 0, 0, NULL, NULL},
 };
 
-static const char *const kernels[] = {"sgemm",     "csr-spmm", "cholesky-solve",
-                                      "topk",      "exp",      "softmax",
-                                      "layernorm", NULL};
+static const char *const kernels[] = {"sgemm",          "csr-spmm",  "sparse",
+                                      "cholesky-solve", "topk",      "exp",
+                                      "softmax",        "layernorm", NULL};
 
 /* --- interactions whose graph is propagated over ---------------------------
  */
@@ -104,7 +104,7 @@ static void head(const struct bench *b, const char *name)
 {
     printf("%s, %s, %.0f GFLOP/s by one thread, %.0f by %zu\n\n", name,
            cpu_ops()->name, b->peak[0] * 1e-9, b->peak[1] * 1e-9, b->most);
-    printf("%-15s %-18s %7s %9s %-9s %-9s%9s%9s%9s\n", "kernel", "shape",
+    printf("%-15s %-22s %7s %9s %-9s %-9s%9s%9s%9s\n", "kernel", "shape",
            "threads", "recd", "unit", "anchor", "anchor", "ratio", "of bound");
 }
 
@@ -137,6 +137,8 @@ static enum err measure(struct bench *b, const struct cmd_common *c)
         ERR_TRY(cmd_bench_dense(b));
     if (cmd_bench_wants(b, "csr-spmm"))
         ERR_TRY(graph(b, c));
+    if (cmd_bench_wants(b, "sparse"))
+        ERR_TRY(cmd_bench_sparse(b));
     ERR_TRY(cmd_bench_small(b));
     if (cmd_bench_wants(b, "topk"))
         ERR_TRY(cmd_bench_topk(b));

@@ -346,6 +346,47 @@ static void check_groups(const struct krn_ops *twin)
     free(scratch);
 }
 
+static void check_packs(const struct krn_ops *twin)
+{
+    enum { GROUPS = 7, K = 50, LD = 60, PACKS = 12, M = 3 };
+    static const size_t shape[][2] = {{1, 16}, {16, 1}, {4, 4},  {1, 8},
+                                      {8, 1},  {3, 8},  {2, 32}, {64, 1}};
+    float *x = kern_new(M * LD, 1), *val = kern_new(GROUPS * PACKS * 64, 2);
+    uint32_t ptr[GROUPS + 1] = {0}, idx[GROUPS * PACKS * 64], row[GROUPS * 64];
+
+    for (uint32_t g = 0; g < GROUPS; g++)
+        ptr[g + 1] = ptr[g] + g * 5 % PACKS;
+    for (size_t e = 0; e < sizeof(idx) / sizeof(*idx); e++)
+        idx[e] = (uint32_t)rng_below(4, RNG_SYNTH, e, K);
+    for (size_t i = 0; i < sizeof(shape) / sizeof(*shape); i++) {
+        const size_t rows = GROUPS * shape[i][0];
+        float *want = kern_new(M * rows, 3), *got = kern_new(M * rows, 3);
+        struct krn_packs s = {.n = GROUPS,
+                              .v = shape[i][0],
+                              .each = shape[i][1],
+                              .m = M,
+                              .ptr = ptr,
+                              .idx = idx,
+                              .val = val,
+                              .row = row,
+                              .x = x,
+                              .ldx = LD,
+                              .y = want,
+                              .ldy = rows};
+
+        for (size_t r = 0; r < rows; r++)
+            row[r] = r % 9 == 8 ? KRN_NO_ROW : (uint32_t)(rows - 1 - r);
+        krn_ops_reference.packs_f32(&s);
+        s.y = got;
+        twin->packs_f32(&s);
+        kern_assert_same(got, want, M * rows, twin->name, s.v, s.each, i);
+        free(want);
+        free(got);
+    }
+    free(x);
+    free(val);
+}
+
 static void check_sddmm(const struct krn_ops *twin)
 {
     enum { ROWS = 50, COLS = 40, LD = 262 };
@@ -600,6 +641,7 @@ TWIN_TEST(layernorm_with_gain_and_bias_has_the_same_bits, check_layernorm)
 TWIN_TEST(gemm_has_the_same_bits, check_gemm)
 TWIN_TEST(spmm_has_the_same_bits, check_spmm)
 TWIN_TEST(groups_have_the_same_bits, check_groups)
+TWIN_TEST(packs_have_the_same_bits, check_packs)
 TWIN_TEST(sddmm_has_the_same_bits, check_sddmm)
 TWIN_TEST(syrk_rows_has_the_same_bits, check_syrk)
 TWIN_TEST(chol_solve_has_the_same_bits, check_chol)
@@ -619,6 +661,7 @@ int main(void)
         cmocka_unit_test(gemm_has_the_same_bits),
         cmocka_unit_test(spmm_has_the_same_bits),
         cmocka_unit_test(groups_have_the_same_bits),
+        cmocka_unit_test(packs_have_the_same_bits),
         cmocka_unit_test(sddmm_has_the_same_bits),
         cmocka_unit_test(syrk_rows_has_the_same_bits),
         cmocka_unit_test(chol_solve_has_the_same_bits),

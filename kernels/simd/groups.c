@@ -6,6 +6,7 @@
  * into a panel first where its rows lie far apart.  By rows, the panel is
  * turned on the way in, and the result on the way out.
  */
+#include <math.h>
 #include <string.h>
 
 #include "kernels/simd/v16.h"
@@ -222,10 +223,48 @@ V_FN void groups_few(const struct krn_groups *s, size_t g, size_t i, size_t n,
     }
 }
 
+/* Groups of one row: a chain each, eight side by side. */
+V_FN void groups_single(const struct krn_groups *s, size_t g, size_t many,
+                        const float *x, float *y)
+{
+    size_t least = SIZE_MAX;
+    float sum[8];
+
+    V_UNROLL
+    for (size_t k = 0; k < many; k++) {
+        sum[k] = 0;
+        least = s->to[g + k] - s->from[g + k] < least
+                    ? s->to[g + k] - s->from[g + k]
+                    : least;
+    }
+    for (size_t t = 0; t < least; t++) {
+        V_UNROLL
+        for (size_t k = 0; k < many; k++) {
+            const size_t p = s->from[g + k] + t;
+
+            sum[k] = fmaf(s->val[p], x[s->idx[p]], sum[k]);
+        }
+    }
+    V_UNROLL
+    for (size_t k = 0; k < many; k++) {
+        for (size_t p = s->from[g + k] + least; p < s->to[g + k]; p++)
+            sum[k] = fmaf(s->val[p], x[s->idx[p]], sum[k]);
+        if (s->row[g + k] != KRN_NO_ROW)
+            y[s->row[g + k]] = sum[k];
+    }
+}
+
 static void groups_person(const struct krn_groups *s, const float *x, float *y)
 {
     size_t g = 0;
 
+    if (s->v == 1) {
+        for (; g + 8 <= s->n; g += 8)
+            groups_single(s, g, 8, x, y);
+        for (; g < s->n; g++)
+            groups_single(s, g, 1, x, y);
+        return;
+    }
     for (; g + 4 <= s->n; g += 4) {
         size_t i = 0;
 

@@ -56,6 +56,20 @@ V_FN void v_store_n(float *p, struct v16 x, size_t n)
     if (n > 8)
         _mm256_maskstore_ps(p + 8, m.b, x.b);
 }
+/* x[idx[0..n-1]], 0 in the other lanes */
+V_FN struct v16 v_gather_n(const float *x, const uint32_t *idx, size_t n)
+{
+    const struct v16m m = v_mask_n(n);
+    const __m256 zero = _mm256_setzero_ps();
+    const __m256i at = _mm256_maskload_epi32((const int *)idx, m.a);
+    const __m256i more = n > 8
+                             ? _mm256_maskload_epi32((const int *)idx + 8, m.b)
+                             : _mm256_setzero_si256();
+
+    return V2(
+        v16, _mm256_mask_i32gather_ps(zero, x, at, _mm256_castsi256_ps(m.a), 4),
+        _mm256_mask_i32gather_ps(zero, x, more, _mm256_castsi256_ps(m.b), 4));
+}
 V_FN struct v16 v_add(struct v16 x, struct v16 y)
 {
     return V2(v16, _mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b));

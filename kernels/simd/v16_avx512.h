@@ -45,6 +45,14 @@ V_FN void v_store_n(float *p, struct v16 a, size_t n)
 {
     _mm512_mask_storeu_ps(p, v_first(n), a.r);
 }
+/* x[idx[0..n-1]], 0 in the other lanes */
+V_FN struct v16 v_gather_n(const float *x, const uint32_t *idx, size_t n)
+{
+    const __mmask16 m = v_first(n);
+
+    return V1(_mm512_mask_i32gather_ps(_mm512_setzero_ps(), m,
+                                       _mm512_maskz_loadu_epi32(m, idx), x, 4));
+}
 V_FN struct v16 v_add(struct v16 a, struct v16 b)
 {
     return V1(_mm512_add_ps(a.r, b.r));
