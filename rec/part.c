@@ -9,7 +9,7 @@
 
 #define CORE 3    /* keys and popularity: the whole has its own */
 #define ARRAYS 16 /* most of a part */
-#define MORE 8    /* most beside the parts */
+#define MORE 24   /* arrays of the whole itself, at most */
 
 enum err rec_part_gather(struct rec_model *whole, const struct rec_data *d,
                          const struct rec_part *part, size_t n,

@@ -277,7 +277,13 @@ static enum err open_prune(struct rec_net *k, const struct rec_model *m)
 
     ERR_TRY(nn_pattern_parse(&how.pattern, o->pattern));
     ERR_TRY(nn_prune_parse(&how.schedule, o->schedule));
-    return nn_prune_new(&k->prune, k->params, &how);
+    ERR_TRY(nn_prune_new(&k->prune, k->params, &how));
+    return nn_prune_count(k->prune) <= REC_SPARSE_MOST
+               ? ERR_OK
+               : err_set(ERR_ARG,
+                         "--sparsity is for networks of up to %d "
+                         "layers that can be pruned",
+                         REC_SPARSE_MOST);
 }
 
 enum err rec_net_learn(struct rec_net *k, const struct rec_model *m,

@@ -58,6 +58,8 @@ enum err cmd_bench_graph(struct bench *b, const struct rec_data *d,
 ERR_CHECK
 enum err cmd_bench_sparse(struct bench *b); /* patterns of nn/pattern.h */
 ERR_CHECK
+enum err cmd_bench_rerank(struct bench *b); /* microseconds a list of 50 */
+ERR_CHECK
 enum err cmd_bench_topk(struct bench *b);
 /* Operations a second of fused multiply-adds on registers. */
 double cmd_bench_peak(size_t threads);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/cpu.h"
 #include "base/la.h"
 #include "base/mem.h"
 #include "base/par.h"
@@ -62,6 +63,72 @@ static void dense(void *arg)
                                            .ldc = N});
 }
 
+/* The same with people side by side: x[N][m], y[N][m]. */
+static void some_turned(void *arg, size_t task, size_t thread)
+{
+    const struct job *j = arg;
+    const size_t first = task * TASK;
+
+    cpu_ops()->groups_turned_f32(&(struct krn_groups){
+        .v = j->s.pattern.v,
+        .n = j->s.n_groups,
+        .m = j->m - first < TASK ? j->m - first : TASK,
+        .k = N,
+        .rows = N,
+        .from = j->s.ptr,
+        .to = j->s.to,
+        .idx = j->s.idx,
+        .val = j->s.val,
+        .row = j->s.row,
+        .x = j->x + first,
+        .ldx = j->m,
+        .y = j->y + first,
+        .ldy = j->m,
+        .scratch = j->scratch + thread * nn_sparse_scratch(&j->s),
+    });
+}
+
+static void own_turned(void *arg)
+{
+    const struct job *j = arg;
+
+    par_for((j->m + TASK - 1) / TASK, some_turned, arg);
+}
+
+static void dense_turned(void *arg)
+{
+    const struct job *j = arg;
+
+    cmd_bench_dnnl_gemm(&(struct krn_gemm){.m = N,
+                                           .n = j->m,
+                                           .k = N,
+                                           .a = j->w,
+                                           .lda = N,
+                                           .b = j->x,
+                                           .ldb = j->m,
+                                           .c = j->y,
+                                           .ldc = j->m});
+}
+
+/* y = W x with x[N][m], as sparse products are usually timed. */
+static void turned_row(struct bench *b, struct job *j, size_t m, size_t threads,
+                       size_t i)
+{
+    const double work = 2.0 * (double)m * (double)nn_sparse_weights(&j->s, 0);
+    double mine, other;
+    char shape[64];
+
+    j->m = m;
+    cmd_bench_threads(threads);
+    cmd_bench_time(&mine, &other, own_turned,
+                   cmd_bench_dnnl_open() ? dense_turned : NULL, j);
+    (void)snprintf(shape, sizeof(shape), "%s %.2f, %zu T", cases[i].pattern,
+                   cases[i].density, m);
+    cmd_bench_add(b, &(struct bench_row){"sparse", shape, "us", "dense dnnl",
+                                         threads, mine * 1e6, other * 1e6,
+                                         work / mine / b->peak[threads > 1]});
+}
+
 static void row(struct bench *b, struct job *j, size_t m, size_t threads,
                 size_t i)
 {
@@ -109,6 +176,10 @@ enum err cmd_bench_sparse(struct bench *b)
             row(b, &j, MANY, 1, i);
             if (b->most > 1)
                 row(b, &j, MANY, b->most, i);
+            if (j.s.pattern.kind == NN_SHFL) {
+                turned_row(b, &j, 96, 1, i);
+                turned_row(b, &j, MANY, 1, i);
+            }
         }
         nn_sparse_free(&j.s);
     }

@@ -17,16 +17,16 @@ static struct values {
 #define AT(field) offsetof(struct values, field)
 static const struct opt rows[] = {
     {"kernel", 0, OPT_TEXT, AT(kernel), NULL, 0, 0, "NAME",
-     "this kernel alone: sgemm, csr-spmm, sparse, cholesky-solve, topk, exp, softmax, "
+     "this kernel alone: sgemm, csr-spmm, sparse, rerank-list, cholesky-solve, topk, exp, softmax, "
      "layernorm"},
     {"python", 0, OPT_TEXT, AT(python), "python3", 0, 0, "PROGRAM",
      "the Python whose scipy, PyTorch and FAISS are compared with"},
     {NULL, 0, OPT_BOOL, 0, NULL, 0, 0, NULL, NULL},
 };
 
-static const char *const kernels[] = {"sgemm",          "csr-spmm",  "sparse",
-                                      "cholesky-solve", "topk",      "exp",
-                                      "softmax",        "layernorm", NULL};
+static const char *const kernels[] = {
+    "sgemm", "csr-spmm", "sparse",  "rerank-list", "cholesky-solve",
+    "topk",  "exp",      "softmax", "layernorm",   NULL};
 
 /* --- interactions whose graph is propagated over ---------------------------
  */
@@ -139,6 +139,8 @@ static enum err measure(struct bench *b, const struct cmd_common *c)
         ERR_TRY(graph(b, c));
     if (cmd_bench_wants(b, "sparse"))
         ERR_TRY(cmd_bench_sparse(b));
+    if (cmd_bench_wants(b, "rerank-list"))
+        ERR_TRY(cmd_bench_rerank(b));
     ERR_TRY(cmd_bench_small(b));
     if (cmd_bench_wants(b, "topk"))
         ERR_TRY(cmd_bench_topk(b));

@@ -19,6 +19,7 @@
 #define GROUPS_TALL 4
 #endif
 #define GROUPS_SLAB ((size_t)16 * GROUPS_WIDE)
+#define GROUPS_AHEAD 24 /* rows that are fetched early */
 #define GROUPS_FAR 128 /* floats between rows that are copied first */
 _Static_assert(GROUPS_SLAB <= KRN_GROUPS_SLAB, "room of a panel");
 
@@ -29,6 +30,14 @@ struct groups_side {
     float *y;
     size_t ldy;
 };
+
+/* Ask for `wide` vectors that are needed soon. */
+V_FN void groups_fetch(const float *x, size_t wide)
+{
+    V_UNROLL
+    for (size_t v = 0; v < wide; v++)
+        _mm_prefetch((const char *)(x + 16 * v), _MM_HINT_T0);
+}
 
 /* `tall` rows of a group from i on: `wide` vectors of people, `rest` lanes in
  * the last. */
@@ -43,6 +52,8 @@ V_FN void groups_tile(const struct krn_groups *s, const struct groups_side *t,
         V_UNROLL
         for (size_t v = 0; v < wide; v++)
             acc[r][v] = v_zero();
+        if (row[r] != KRN_NO_ROW)
+            groups_fetch(t->y + (size_t)row[r] * t->ldy, wide);
     }
     for (size_t p = s->from[g]; p < s->to[g]; p++) {
         const float *at = t->x + (size_t)s->idx[p] * t->ldx;
@@ -91,9 +102,12 @@ V_FN void groups_slab(const struct krn_groups *s, const struct groups_side *t,
 static void groups_whole_slab(const struct krn_groups *s, struct groups_side t)
 {
     if (t.ldx > GROUPS_FAR) {
-        for (size_t c = 0; c < s->k; c++)
+        for (size_t c = 0; c < s->k; c++) {
+            if (c + GROUPS_AHEAD < s->k)
+                groups_fetch(t.x + (c + GROUPS_AHEAD) * t.ldx, GROUPS_WIDE);
             memcpy(s->scratch + c * GROUPS_SLAB, t.x + c * t.ldx,
                    GROUPS_SLAB * sizeof(float));
+        }
         t.x = s->scratch;
         t.ldx = GROUPS_SLAB;
     }
