@@ -18,6 +18,7 @@ struct matrix {
     uint8_t *mask;   /* [out][in] */
     uint32_t *order; /* rows of groups */
     bool whole;      /* nothing is masked now */
+    uint8_t *level; /* [out][in] level in which a kept weight came; NULL: one */
 };
 
 struct nn_prune {
@@ -26,6 +27,8 @@ struct nn_prune {
     struct matrix m[MOST];
     size_t n;
     struct mem_scratch room;
+    size_t level;
+    float *frozen; /* the block as the level before left it, or NULL */
 };
 
 enum err nn_prune_parse(enum nn_schedule *out, const char *text)
@@ -68,6 +71,12 @@ static enum err check(const struct nn_prune_opt *o)
     if (!(o->sparsity > 0 && o->sparsity < 1))
         return err_set(ERR_ARG, "--sparsity %g is not between 0 and 1",
                        o->sparsity);
+    if (o->levels > NN_LEVELS ||
+        (o->levels > 1 && (!nn_pattern_in_groups(&o->pattern) || fixed > 0)))
+        return err_set(ERR_ARG,
+                       "levels are for unstructured, block, vector "
+                       "and shfl-bw patterns, up to %d",
+                       NN_LEVELS);
     if (fixed > 0 && fabs(o->sparsity - (1 - fixed)) > 1e-6)
         return err_set(ERR_ARG,
                        "this pattern keeps %g of the weights: say --sparsity "
@@ -97,7 +106,12 @@ static enum err take_room(struct nn_prune *p)
                              .whole = true};
         m->mask = mem_take(&p->room, m->out, m->in, 1);
         m->order = mem_take(&p->room, places, 1, sizeof(*m->order));
+        if (p->o.levels > 1)
+            m->level = mem_take(&p->room, m->out, m->in, 1);
     }
+    if (p->o.levels > 1)
+        p->frozen =
+            mem_take(&p->room, nn_params_size(p->params), 1, sizeof(float));
     return p->room.failed ? err_set(ERR_NOMEM, "no memory to prune") : ERR_OK;
 }
 
@@ -159,6 +173,67 @@ static void clear_masked(const struct nn_prune *p, const struct matrix *m)
     }
 }
 
+/* Whether a weight belongs to a level that is done. */
+static bool is_done(const struct nn_prune *p, const struct matrix *m, size_t at)
+{
+    return p->level > 0 && m->level[at] < p->level;
+}
+
+/* What is done stays as it was: all of the network but new weights. */
+static void restore(const struct nn_prune *p)
+{
+    float *block = nn_params_values(p->params);
+    size_t next = 0;
+
+    for (size_t i = 0; i < nn_params_count(p->params); i++) {
+        const struct nn_param *x = nn_params_view(p->params, i);
+        const struct matrix *m = &p->m[next];
+
+        if (next == p->n || m->number != i) {
+            memcpy(block + x->at, p->frozen + x->at, x->n * sizeof(*block));
+            continue;
+        }
+        next++;
+        for (size_t k = 0; k < x->n; k++) {
+            if (is_done(p, m, k % m->out * m->in + k / m->out))
+                block[x->at + k] = p->frozen[x->at + k];
+        }
+    }
+}
+
+/* Share of the weights that the present level keeps. */
+static double density_of(const struct nn_prune *p)
+{
+    double share = 1 - p->o.sparsity;
+
+    for (size_t l = p->level + 1; l < p->o.levels; l++)
+        share /= 2;
+    return share;
+}
+
+/* Keep what is done, and the best of the rest. */
+static enum err project_around(struct nn_prune *p, struct matrix *m)
+{
+    const float *w = values_of(p, m);
+    float *values = mem_array(m->in * m->out, sizeof(*values));
+    enum err e;
+
+    if (values == NULL)
+        return err_set(ERR_NOMEM, "no memory to prune");
+    for (size_t k = 0; k < m->in * m->out; k++)
+        values[k] =
+            is_done(p, m, k % m->out * m->in + k / m->out) ? 1e30f : w[k];
+    const struct nn_matrix view = view_of(m, values);
+
+    e = nn_pattern_project(&p->o.pattern, &view, density_of(p), m->order,
+                           m->mask, m->order);
+    m->whole = false;
+    if (e == ERR_OK)
+        clear_masked(p, m);
+    free(values);
+    return e;
+}
+
 /* Keep the best `density` of the weights, which may be other ones (values). */
 static enum err project(struct nn_prune *p, struct matrix *m, double density,
                         const float *values)
@@ -192,7 +267,7 @@ static enum err project_random(struct nn_prune *p, struct matrix *m)
         return err_set(ERR_NOMEM, "no memory to prune");
     for (size_t i = 0; i < n; i++)
         values[i] = rng_f32(stream, RNG_PRUNE, i);
-    e = project(p, m, 1 - p->o.sparsity, values);
+    e = project(p, m, density_of(p), values);
     free(values);
     return e;
 }
@@ -217,7 +292,7 @@ static enum err gradual(struct nn_prune *p, size_t epoch)
     if (epoch < first || epoch > last ||
         (left > 0 && nn_pattern_density(&p->o.pattern) > 0))
         return ERR_OK; /* N of M has nothing between */
-    return project_all(p, 1 - p->o.sparsity * (1 - left));
+    return project_all(p, 1 - (1 - density_of(p)) * (1 - left));
 }
 
 /* Part `part` grows, the one before is pruned back; at the end all are. */
@@ -238,17 +313,27 @@ static enum err cyclic(struct nn_prune *p, size_t epoch)
         struct matrix *m = &p->m[i];
 
         if (m->whole)
-            ERR_TRY(project(p, m, 1 - p->o.sparsity, NULL));
+            ERR_TRY(project(p, m, density_of(p), NULL));
         m->whole = epoch < grown && i * p->o.parts / p->n == step % p->o.parts;
     }
     return ERR_OK;
 }
 
+/* A level around others: dense for half of its epochs, then its own share. */
+static enum err around(struct nn_prune *p, size_t epoch)
+{
+    for (size_t i = 0; i < p->n && epoch == at_share(p, 0.5); i++)
+        ERR_TRY(project_around(p, &p->m[i]));
+    return ERR_OK;
+}
+
 enum err nn_prune_epoch(struct nn_prune *p, size_t epoch)
 {
+    if (p->level > 0)
+        return around(p, epoch);
     switch (p->o.schedule) {
     case NN_PRUNE_ONCE:
-        return epoch == at_share(p, 0.5) ? project_all(p, 1 - p->o.sparsity)
+        return epoch == at_share(p, 0.5) ? project_all(p, density_of(p))
                                          : ERR_OK;
     case NN_PRUNE_GRADUAL:
         return gradual(p, epoch);
@@ -262,15 +347,34 @@ void nn_prune_step(const struct nn_prune *p)
 {
     for (size_t i = 0; i < p->n; i++)
         clear_masked(p, &p->m[i]);
+    if (p->level > 0)
+        restore(p);
 }
 
 enum err nn_prune_end(struct nn_prune *p)
 {
     for (size_t i = 0; i < p->n; i++) {
-        if (p->m[i].whole)
-            ERR_TRY(project(p, &p->m[i], 1 - p->o.sparsity, NULL));
+        struct matrix *m = &p->m[i];
+
+        if (m->whole)
+            ERR_TRY(p->level > 0 ? project_around(p, m)
+                                 : project(p, m, density_of(p), NULL));
+        for (size_t k = 0; k < m->in * m->out && m->level != NULL; k++) {
+            if (!is_done(p, m, k)) /* new, or not there: for later levels */
+                m->level[k] = (uint8_t)(p->level + !m->mask[k]);
+        }
     }
     return ERR_OK;
+}
+
+void nn_prune_level(struct nn_prune *p, size_t level)
+{
+    p->level = level;
+    for (size_t i = 0; i < p->n && level > 0; i++)
+        p->m[i].whole = true;
+    if (level > 0)
+        memcpy(p->frozen, nn_params_values(p->params),
+               nn_params_size(p->params) * sizeof(*p->frozen));
 }
 
 /* --- results ---------------------------------------------------------------
@@ -292,7 +396,8 @@ enum err nn_prune_pack(const struct nn_prune *p, size_t i,
     const struct matrix *m = &p->m[i];
     const struct nn_matrix w = view_of(m, values_of(p, m));
 
-    return nn_sparse_pack(out, &p->o.pattern, &w, m->mask, m->order, NULL, 1);
+    return nn_sparse_pack(out, &p->o.pattern, &w, m->mask, m->order, m->level,
+                          p->o.levels);
 }
 
 double nn_prune_sparsity(const struct nn_prune *p)

@@ -12,6 +12,12 @@
  *            grows dense, learns, and is pruned back: every weight gets its
  * turn (GaP, Ma et al., ICLR 2022, cyclic); the last 3 tenths tune
  *
+ * Levels (nested sub-models, arXiv 2112.10930): the sparsest level is trained
+ * as if it were alone, then frozen with everything else of the network; each
+ * further level grows dense around it for half of its epochs, is pruned back to
+ * its own share, and tuned.  Level l of L keeps 2^(l - L + 1) of what the last
+ * one keeps.
+ *
  * What is kept depends on weights, seed and epoch alone.
  */
 #ifndef NN_PRUNE_H
@@ -26,7 +32,8 @@ struct nn_prune_opt {
     struct nn_pattern pattern;
     double sparsity; /* share of weights that goes, 0 < x < 1 */
     enum nn_schedule schedule;
-    size_t epochs; /* of the whole training */
+    size_t epochs; /* of the whole training, or of each level */
+    size_t levels; /* 0, 1: one; groups alone, up to NN_LEVELS */
     size_t parts;  /* of gap; 0: 2, or as many as there are matrices */
     uint64_t seed;
 };
@@ -44,7 +51,10 @@ enum err nn_prune_new(struct nn_prune **p, struct nn_params *params,
                       const struct nn_prune_opt *o);
 void nn_prune_free(struct nn_prune *p);
 
-/* Before each epoch (from 0), after each step, and at the end. */
+/* Begin with level `level`, after nn_prune_end() of the one before. */
+void nn_prune_level(struct nn_prune *p, size_t level);
+
+/* Before each epoch of a level (from 0), after each step, and at its end. */
 ERR_CHECK
 enum err nn_prune_epoch(struct nn_prune *p, size_t epoch);
 void nn_prune_step(const struct nn_prune *p);

@@ -204,6 +204,18 @@ static bool array_finite(const struct sto_array *a)
     return bad == 0 && worse == 0;
 }
 
+enum err rec_model_set_level(struct rec_model *m, size_t level)
+{
+    const size_t n = m->ops->levels != NULL ? m->ops->levels(m) : 1;
+
+    if (level > n)
+        return err_set(
+            ERR_ARG, "--level %zu: the model has %zu (train it with --levels)",
+            level, n);
+    m->level = level;
+    return ERR_OK;
+}
+
 static enum err check_finite(const struct rec_model *m)
 {
     for (size_t i = 0; i < m->n_arrays; i++) {

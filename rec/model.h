@@ -30,6 +30,8 @@ struct rec_model {
     void *opts;      /* ops->opts_bytes, filled by ops->opts; owned */
     uint64_t seed;   /* of the run that made it */
     uint64_t epochs; /* that were run */
+    size_t level;    /* of models that hold several (ops->levels), from 1, the
+                        sparsest; 0: the last, which has everything */
     size_t n_users, n_items;
     const uint64_t *user_key;   /* [n_users]: view of array "user_key" */
     const uint64_t *item_key;   /* [n_items]: view of array "item_key" */
@@ -113,6 +115,9 @@ struct rec_model_ops {
                       const struct rec_model *after, uint32_t *part,
                       size_t *of);
 
+    /* Nested models in one, or NULL: one.  Which of them scores is m->level. */
+    size_t (*levels)(const struct rec_model *m);
+
     /* Called when the arrays are there, after opening (and by fit itself,
      * where it needs to): makes m->parts.  NULL: nothing to do. */
     enum err (*ready)(struct rec_model *m);
@@ -148,6 +153,11 @@ void *rec_model_array(const struct rec_model *m, const char *name);
 
 /* Columns of that array, or 0 when there is none. */
 size_t rec_model_cols(const struct rec_model *m, const char *name);
+
+/* Score with level `level` from now on (0: everything).  ERR_ARG: there are not
+ * so many. */
+ERR_CHECK
+enum err rec_model_set_level(struct rec_model *m, size_t level);
 
 /* Whether m has an array of that name, type and shape. */
 bool rec_model_has(const struct rec_model *m, const char *name,

@@ -52,7 +52,10 @@ static const struct opt rows[] = {
     {"pattern", 0, OPT_TEXT, AT(pattern), "shfl-bw:16", 0, 0, "PATTERN",
      "where weights may stay (`recd list patterns`)"},
     {"schedule", 0, OPT_CHOICE, AT(schedule), "gap", 0, 0, "once|gradual|gap",
-     "how training finds them (docs/rerank.md)"},
+     "how training finds them (docs/sparse.md)"},
+    {"levels", 0, OPT_INT, AT(levels), "1", 1, NN_LEVELS, "L",
+     "nested networks in one, each with half of the next one's weights; "
+     "`recommend --level`"},
     {.name = NULL},
 };
 
@@ -201,7 +204,8 @@ static enum err check_options(const struct rec_model *m)
     ERR_TRY(nn_pattern_parse(&pattern, o->pattern));
     for (const struct opt *r = rows; r->name != NULL; r++) {
         if ((strcmp(r->name, "pattern") == 0 ||
-             strcmp(r->name, "schedule") == 0) &&
+             strcmp(r->name, "schedule") == 0 ||
+             strcmp(r->name, "levels") == 0) &&
             o->sparsity <= 0 && opt_is_given(r, o))
             return err_set(ERR_ARG, "--%s means nothing without --sparsity",
                            r->name);
@@ -341,6 +345,11 @@ static enum err score(const struct rec_model *m, const struct rec_query *q,
     return e;
 }
 
+static size_t levels(const struct rec_model *m)
+{
+    return (size_t)((const struct rec_rerank_opts *)m->opts)->levels;
+}
+
 /* Shapes are checked when the parts are opened (ready()). */
 static bool valid(const struct rec_model *m)
 {
@@ -362,4 +371,5 @@ const struct rec_model_ops rec_model_rerank = {
     .score = score,
     .valid = valid,
     .ready = ready,
+    .levels = levels,
 };

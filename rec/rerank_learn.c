@@ -269,11 +269,31 @@ static enum err look_back(struct rec_net *k, const struct rec_lessons *t,
     return e;
 }
 
+/* Learn from here on; of a network with levels, level l alone. */
+static enum err learn_level(struct rec_net *k, const struct nn_optim_opt *adam,
+                            const struct rec_model *m,
+                            const struct rec_lessons *t, size_t l)
+{
+    struct nn_optim *optim;
+
+    ERR_TRY(nn_optim_new(&optim, k->params, adam));
+    if (k->prune != NULL)
+        nn_prune_level(k->prune, l);
+    enum err e = epochs(k, optim, m, t);
+
+    if (e == ERR_OK && k->prune != NULL)
+        e = nn_prune_end(k->prune);
+    nn_optim_free(optim);
+    return e;
+}
+
 static enum err open_prune(struct rec_net *k, const struct rec_model *m)
 {
     const struct rec_rerank_opts *o = m->opts;
-    struct nn_prune_opt how = {
-        .sparsity = o->sparsity, .epochs = (size_t)o->epochs, .seed = m->seed};
+    struct nn_prune_opt how = {.sparsity = o->sparsity,
+                               .epochs = (size_t)o->epochs,
+                               .levels = (size_t)o->levels,
+                               .seed = m->seed};
 
     ERR_TRY(nn_pattern_parse(&how.pattern, o->pattern));
     ERR_TRY(nn_prune_parse(&how.schedule, o->schedule));
@@ -301,7 +321,6 @@ enum err rec_net_learn(struct rec_net *k, const struct rec_model *m,
         .rate = NN_RATE_COSINE,
         .period = steps * (uint64_t)o->epochs,
     };
-    struct nn_optim *optim = NULL;
     struct gain g;
     enum err e = rec_net_open(k, m, t->features, batch, t->n > 0);
 
@@ -313,18 +332,13 @@ enum err rec_net_learn(struct rec_net *k, const struct rec_model *m,
         return e;
     if (e == ERR_OK && o->sparsity > 0)
         e = open_prune(k, m);
-    if (e == ERR_OK)
-        e = nn_optim_new(&optim, k->params, &adam);
-    if (e == ERR_OK)
-        e = epochs(k, optim, m, t);
-    if (e == ERR_OK && k->prune != NULL)
-        e = nn_prune_end(k->prune);
+    for (size_t l = 0; e == ERR_OK && l < (size_t)o->levels; l++)
+        e = learn_level(k, &adam, m, t, l);
     if (e == ERR_OK)
         e = look_back(k, t, &g);
     if (e == ERR_OK)
         log_info("%zu lists to learn from: ndcg@20 of their held-out rows "
                  "%.4f before, %.4f after",
                  t->n, g.before, g.after);
-    nn_optim_free(optim);
     return e;
 }

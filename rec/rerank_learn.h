@@ -14,7 +14,7 @@
 /* Options of the model, as rec/model_rerank.c declares them. */
 struct rec_rerank_opts {
     const char *base, *also, *ranker, *pattern, *schedule;
-    int64_t candidates, epochs, dim, batch;
+    int64_t candidates, epochs, dim, batch, levels;
     double share, rate, drop, decay, sparsity;
 };
 

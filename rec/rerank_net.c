@@ -172,16 +172,22 @@ static enum err load_sparse(struct rec_net *k, const struct rec_model *m,
         return damaged();
     ERR_TRY(nn_sparse_load(s, a->data, a->rows * 4));
     k->n_packed = i + 1;
+    const size_t level = m->level > 0 ? m->level - 1 : s->n_levels - 1;
+
     if (s->rows != x->dim[1] || s->cols != x->dim[0])
         return damaged();
     turned = mem_array(x->n, sizeof(*turned));
     if (turned == NULL)
         return err_set(ERR_NOMEM, "no memory for a sparse network");
-    nn_sparse_unpack(s, s->n_levels - 1, turned);
+    if (m->level > s->n_levels) {
+        free(turned);
+        return damaged();
+    }
+    nn_sparse_unpack(s, level, turned);
     for (size_t e = 0; e < x->n; e++)
         own[e % s->cols * s->rows + e / s->cols] = turned[e];
     free(turned);
-    nn_params_serve(k->params, number, s, s->n_levels - 1);
+    nn_params_serve(k->params, number, s, level);
     return ERR_OK;
 }
 

@@ -8,6 +8,7 @@
 
 static struct values {
     const char *name, *k;
+    int64_t level;
 } v;
 
 #define AT(field) offsetof(struct values, field)
@@ -16,6 +17,8 @@ static const struct opt rows[] = {
      "which model (else the only one)"},
     {"k", 'k', OPT_TEXT, AT(k), "10,20,50", 0, 0, "LIST",
      "lengths of the lists, ascending"},
+    {"level", 0, OPT_INT, AT(level), "0", 0, 64, "L",
+     "of nested models (`train --levels`): 1 is the sparsest; 0 = everything"},
     {NULL, 0, OPT_BOOL, 0, NULL, 0, 0, NULL, NULL},
 };
 
@@ -111,6 +114,8 @@ static int run(const struct cmd_common *c, int n_words, char **word)
 
     if (e == ERR_OK)
         e = cmd_ui_open_model(&o, c, v.name);
+    if (e == ERR_OK)
+        e = rec_model_set_level(o.m, (size_t)v.level);
     const double start = cmd_ui_now();
 
     if (e == ERR_OK)

@@ -13,7 +13,7 @@
 
 static struct values {
     const char *name, *user, *output, *format;
-    int64_t k;
+    int64_t k, level;
     bool all, include_seen;
 } v;
 
@@ -26,6 +26,8 @@ static const struct opt rows[] = {
     {"k", 'k', OPT_INT, AT(k), "10", 1, 10000, "N", "length of a list"},
     {"name", 0, OPT_TEXT, AT(name), NULL, 0, 0, "NAME",
      "which model (else the only one)"},
+    {"level", 0, OPT_INT, AT(level), "0", 0, 64, "L",
+     "of nested models (`train --levels`): 1 is the sparsest; 0 = everything"},
     {"include-seen", 0, OPT_BOOL, AT(include_seen), NULL, 0, 0, NULL,
      "do not leave out what the person has met already"},
     {"output", 'o', OPT_TEXT, AT(output), NULL, 0, 0, "FILE",
@@ -239,6 +241,9 @@ static int run(const struct cmd_common *c, int n_words, char **word)
         return cmd_ui_exit(
             err_set(ERR_ARG, "say for whom: --user ID, or --all"));
     enum err e = cmd_ui_open_model(&o, c, v.name);
+
+    if (e == ERR_OK)
+        e = rec_model_set_level(o.m, (size_t)v.level);
 
     if (e == ERR_OK) {
         l.in_array = c->json;

@@ -194,6 +194,54 @@ static void gap_moves_the_mask(void **state)
     net_free(&k);
 }
 
+/* The sparsest level is the network that is trained at that share alone, to the
+ * bit, whatever is learnt around it; others hold more, and learn more. */
+static void levels_are_nested(void **state)
+{
+    enum { LEVELS = 3 };
+    struct nn_prune_opt o = {.sparsity = 0.6,
+                             .schedule = NN_PRUNE_GAP,
+                             .epochs = EPOCHS,
+                             .levels = LEVELS,
+                             .seed = 5};
+    struct net k = net_new(), alone = net_new();
+    struct nn_prune *p, *q;
+    struct nn_sparse s[2];
+    float want[BATCH], got[BATCH];
+    double loss[LEVELS];
+
+    (void)state;
+    assert_int_equal(nn_pattern_parse(&o.pattern, "shfl-bw:8"), ERR_OK);
+    assert_int_equal(nn_prune_new(&p, k.params, &o), ERR_OK);
+    for (size_t l = 0; l < LEVELS; l++) {
+        nn_prune_level(p, l);
+        loss[l] = train(&k, p);
+    }
+    assert_true(loss[2] < loss[0]);
+    q = prune_new(&alone, "shfl-bw:8", NN_PRUNE_GAP, 0.9);
+    (void)train(&alone, q);
+    serve(&alone, want);
+    for (size_t m = 0; m < 2; m++) {
+        const struct nn_param *x =
+            nn_params_view(k.params, nn_prune_number(p, m));
+
+        assert_int_equal(nn_prune_pack(p, m, &s[m]), ERR_OK);
+        assert_int_equal(s[m].n_levels, LEVELS);
+        assert_true(nn_sparse_weights(&s[m], 0) * 3 <
+                    nn_sparse_weights(&s[m], 2));
+        assert_true(nn_sparse_weights(&s[m], 2) < x->n / 2);
+        nn_params_serve(k.params, nn_prune_number(p, m), &s[m], 0);
+    }
+    serve(&k, got);
+    assert_memory_equal(got, want, sizeof(want));
+    for (size_t m = 0; m < 2; m++)
+        nn_sparse_free(&s[m]);
+    nn_prune_free(p);
+    nn_prune_free(q);
+    net_free(&k);
+    net_free(&alone);
+}
+
 static void mistakes_are_refused(void **state)
 {
     struct net k = net_new();
@@ -207,6 +255,10 @@ static void mistakes_are_refused(void **state)
     assert_non_null(strstr(err_note(), "--sparsity 0.5"));
     o.sparsity = 1;
     assert_int_equal(nn_prune_new(&p, k.params, &o), ERR_ARG);
+    o.sparsity = 0.5;
+    o.levels = 2;
+    assert_int_equal(nn_prune_new(&p, k.params, &o), ERR_ARG);
+    assert_non_null(strstr(err_note(), "levels are for"));
     assert_int_equal(nn_prune_parse(&s, "gab"), ERR_ARG);
     assert_non_null(strstr(err_note(), "did you mean \"gap\""));
     net_free(&k);
@@ -217,6 +269,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(schedules_end_sparse_and_learn),
         cmocka_unit_test(gap_moves_the_mask),
+        cmocka_unit_test(levels_are_nested),
         cmocka_unit_test(mistakes_are_refused),
     };
 

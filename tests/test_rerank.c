@@ -297,6 +297,42 @@ static void sparse_networks_are_kept_packed(void **state)
     rec_data_free(&d);
 }
 
+/* Levels of one model give different lists, and there are only so many. */
+static void levels_are_chosen_when_serving(void **state)
+{
+    static const char *const set[][2] = {
+        {"sparsity", "0.5"},      {"dim", "32"},
+        {"epochs", "6"},          {"also", ""},
+        {"base", "itemknn"},      {"ranker", "midnn"},
+        {"pattern", "shfl-bw:8"}, {"levels", "2"}};
+    struct rec_data d = case_data(150, 90, 0.2, false, 8);
+    const size_t ptr[2] = {0, d.user_ptr[1]};
+    const uint32_t user = 0;
+    const struct rec_query q = {1, &user, ptr, d.item, NULL};
+    float low[90], high[90], whole[90];
+    const struct rec_model_ops *ops;
+    struct rec_model *m;
+
+    (void)state;
+    assert_int_equal(rec_model_find("rerank", &ops), ERR_OK);
+    assert_int_equal(rec_model_new(&m, ops), ERR_OK);
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(opt_assign(ops->opts, m->opts, set[i][0], set[i][1]),
+                         ERR_OK);
+    m->seed = 4;
+    assert_int_equal(rec_model_fit(m, &d, NULL), ERR_OK);
+    assert_int_equal(ops->score(m, &q, whole), ERR_OK);
+    assert_int_equal(rec_model_set_level(m, 2), ERR_OK);
+    assert_int_equal(ops->score(m, &q, high), ERR_OK);
+    assert_int_equal(rec_model_set_level(m, 1), ERR_OK);
+    assert_int_equal(ops->score(m, &q, low), ERR_OK);
+    assert_memory_equal(whole, high, sizeof(whole));
+    assert_memory_not_equal(low, high, sizeof(low));
+    assert_int_equal(rec_model_set_level(m, 3), ERR_ARG);
+    rec_model_free(m);
+    rec_data_free(&d);
+}
+
 static void mistakes_are_named(void **state)
 {
     static const char *const wrong[][3] = {
@@ -333,6 +369,7 @@ int main(void)
         cmocka_unit_test(networks_learn_what_hangs_on_the_list),
         cmocka_unit_test(candidates_are_the_first_stages),
         cmocka_unit_test(sparse_networks_are_kept_packed),
+        cmocka_unit_test(levels_are_chosen_when_serving),
         cmocka_unit_test(mistakes_are_named),
     };
 
