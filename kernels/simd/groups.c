@@ -20,7 +20,7 @@
 #endif
 #define GROUPS_SLAB ((size_t)16 * GROUPS_WIDE)
 #define GROUPS_AHEAD 24 /* rows that are fetched early */
-#define GROUPS_FAR 128 /* floats between rows that are copied first */
+#define GROUPS_FAR 128  /* floats between rows that are copied first */
 _Static_assert(GROUPS_SLAB <= KRN_GROUPS_SLAB, "room of a panel");
 
 /* Where people are side by side: x[k][ldx], y[rows][ldy]. */
