@@ -66,7 +66,8 @@ static bool attend_wants(const struct nn_node *o, const struct attend *a,
 static void attend_row(const struct nn_tape *t, const struct nn_node *o,
                        const struct attend *a, void *row, size_t b, size_t i)
 {
-    const size_t far = a->window == 0 ? a->l : a->window;
+    /* without a window everything is near, however many queries there are */
+    const size_t far = a->window == 0 ? a->n + a->l : a->window;
     const size_t first = i > far ? i - far : 0;
     size_t last = i + far + 1 < a->l ? i + far + 1 : a->l;
     const void *mask =

@@ -184,33 +184,39 @@ static void attention_sees_what_it_may_see(void **state)
                                {.heads = 3, .causal = true},
                                {.heads = 1, .window = 1},
                                {.heads = 6, .causal = true, .window = 2}};
-    struct nn_tensor *y[4];
+    struct nn_tensor *y[2][4];
     struct lab l;
 
     (void)state;
     lab_open(&l);
-    struct nn_tensor *q = nn_tape_input(l.t, "q", 3, (size_t[]){3, 4, 6});
+    /* fewer queries than keys, and more */
+    struct nn_tensor *q[2] = {
+        nn_tape_input(l.t, "q", 3, (size_t[]){3, 4, 6}),
+        nn_tape_input(l.t, "more", 3, (size_t[]){3, 9, 6})};
     struct nn_tensor *k = nn_tape_input(l.t, "k", 3, (size_t[]){3, 5, 6});
     struct nn_tensor *v = nn_tape_input(l.t, "v", 3, (size_t[]){3, 5, 6});
     struct nn_tensor *mask = nn_tape_input(l.t, "m", 2, (size_t[]){3, 5});
 
     how[0].mask = how[3].mask = mask;
-    for (size_t c = 0; c < 4; c++)
-        y[c] = nn_attend(l.t, q, k, v, &how[c]);
+    for (size_t c = 0; c < 8; c++)
+        y[c / 4][c % 4] = nn_attend(l.t, q[c / 4], k, v, &how[c % 4]);
     lab_plan(&l);
-    lab_fill(&l, q);
+    lab_fill(&l, q[0]);
+    lab_fill(&l, q[1]);
     lab_fill(&l, k);
     lab_fill(&l, v);
     for (size_t i = 0; i < 15; i++) /* the last list has no keys at all */
         nn_tape_put(l.t, mask, i, i % 3 != 1 && i < 10);
     lab_run(&l);
-    for (size_t c = 0; c < 4; c++) {
-        for (size_t r = 0; r < 12; r++) {
+    for (size_t c = 0; c < 8; c++) {
+        const size_t n = q[c / 4]->dim[1];
+
+        for (size_t r = 0; r < 3 * n; r++) {
             double want[6];
 
-            attend_slowly(q, k, v, &how[c], r / 4, r % 4, want);
+            attend_slowly(q[c / 4], k, v, &how[c % 4], r / n, r % n, want);
             for (size_t j = 0; j < 6; j++)
-                same(at(y[c], r * 6 + j), want[j]);
+                same(at(y[c / 4][c % 4], r * 6 + j), want[j]);
         }
     }
     lab_close(&l);
