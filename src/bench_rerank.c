@@ -121,7 +121,8 @@ static enum err compare(struct bench *b, const char *ranker, size_t dim,
     if (e == ERR_OK) {
         cmd_bench_threads(1);
         cmd_bench_time(&sparse, &dense, run_first, run_second, k);
-        (void)snprintf(shape, sizeof(shape), "%s-%zu %s", ranker, dim, pattern);
+        (void)snprintf(shape, sizeof(shape), "%s-%zu %s %g", ranker, dim,
+                       pattern, sparsity);
         cmd_bench_add(b, &(struct bench_row){"rerank-list", shape, "us",
                                              "dense", 1, sparse / LISTS * 1e6,
                                              dense / LISTS * 1e6, NAN});
@@ -134,11 +135,14 @@ static enum err compare(struct bench *b, const char *ranker, size_t dim,
 enum err cmd_bench_rerank(struct bench *b)
 {
     static const size_t dim[] = {64, 128, 256};
+    static const double more[] = {0.5, 0.9, 0.95};
 
     for (size_t i = 0; i < 3; i++) {
         ERR_TRY(compare(b, "prm", dim[i], "shfl-bw:16", 0.8));
         ERR_TRY(compare(b, "prm", dim[i], "shfl-bw:8", 0.8));
         ERR_TRY(compare(b, "midnn", dim[i], "shfl-bw:16", 0.8));
     }
+    for (size_t i = 0; i < 3; i++)
+        ERR_TRY(compare(b, "prm", 128, "shfl-bw:8", more[i]));
     return ERR_OK;
 }
