@@ -94,14 +94,14 @@ struct krn_spmm {
 /*
  * Weights [rows][k] in groups of v rows that have their columns in common
  * (Shfl-BW: Huang et al., DAC 2022; v a multiple of 8, or 1).  Group g has the
- * vectors from[g]..to[g]-1: vector p is column idx[p] (ascending in a group),
+ * vectors from[g]..to[g]-1: vector p is column idx[p] (ascending in each level of a group),
  * val[p * v + i] for its row i, which is output row[g * v + i] (KRN_NO_ROW:
  * none, a group that is not full); every output is in one group.
  *
  *   y[b][row] = sum over p of val[p * v + i] * x[b][idx[p]]     for b < m.
  *
- * Each output is a chain over p: the bits are those of the dense product with
- * the same weights.
+ * Each output is a chain over p: where columns ascend (no levels), the bits are
+ * those of the dense product with the same weights.
  */
 #define KRN_NO_ROW UINT32_MAX
 #define KRN_GROUPS_SLAB ((size_t)48)

@@ -1,14 +1,15 @@
 /*
  * nn/nn.h - all of nn/.
  *
- *   tape     building, planning, running          params   weights
- *   linear   layers, products                     map      activations, sums,
- *   shape    concat, slice, swap, pick                     dropout, noise
- *   reduce   sums, means, soft maxima             norm     layer norm, unit
- * rows embed    tables, bags                         attend   attention gru
- * lstm conv                                 loss     losses optim optimisers,
- * schedules, clipping      stop     early stopping order    the order of
- * samples
+ *   tape     building, planning, running     params   weights
+ *   linear   layers, products                map      activations, dropout
+ *   shape    concat, slice, swap, pick       reduce   sums, means, soft maxima
+ *   norm     layer norm, unit rows           embed    tables, bags
+ *   attend   attention                       gru, lstm, conv
+ *   loss     losses                          optim    optimisers, schedules
+ *   stop     early stopping                  order    the order of samples
+ *   pattern  where sparse weights may be     sparse   packed matrices
+ *   prune    training that ends sparse
  */
 #ifndef NN_NN_H
 #define NN_NN_H

@@ -110,27 +110,9 @@ static void dense_turned(void *arg)
                                            .ldc = j->m});
 }
 
-/* y = W x with x[N][m], as sparse products are usually timed. */
-static void turned_row(struct bench *b, struct job *j, size_t m, size_t threads,
-                       size_t i)
-{
-    const double work = 2.0 * (double)m * (double)nn_sparse_weights(&j->s, 0);
-    double mine, other;
-    char shape[64];
-
-    j->m = m;
-    cmd_bench_threads(threads);
-    cmd_bench_time(&mine, &other, own_turned,
-                   cmd_bench_dnnl_open() ? dense_turned : NULL, j);
-    (void)snprintf(shape, sizeof(shape), "%s %.2f, %zu T", cases[i].pattern,
-                   cases[i].density, m);
-    cmd_bench_add(b, &(struct bench_row){"sparse", shape, "us", "dense dnnl",
-                                         threads, mine * 1e6, other * 1e6,
-                                         work / mine / b->peak[threads > 1]});
-}
-
+/* turned: y = W x with x[N][m], as sparse products are usually timed. */
 static void row(struct bench *b, struct job *j, size_t m, size_t threads,
-                size_t i)
+                size_t i, bool turned)
 {
     const double work = 2.0 * (double)m * (double)nn_sparse_weights(&j->s, 0);
     double mine, other;
@@ -138,9 +120,13 @@ static void row(struct bench *b, struct job *j, size_t m, size_t threads,
 
     j->m = m;
     cmd_bench_threads(threads);
-    cmd_bench_time(&mine, &other, own, cmd_bench_dnnl_open() ? dense : NULL, j);
-    (void)snprintf(shape, sizeof(shape), "%s %.2f, %zu", cases[i].pattern,
-                   cases[i].density, m);
+    cmd_bench_time(&mine, &other, turned ? own_turned : own,
+                   !cmd_bench_dnnl_open() ? NULL
+                   : turned               ? dense_turned
+                                          : dense,
+                   j);
+    (void)snprintf(shape, sizeof(shape), "%s %.2f, %zu%s", cases[i].pattern,
+                   cases[i].density, m, turned ? " T" : "");
     cmd_bench_add(b, &(struct bench_row){"sparse", shape, "us", "dense dnnl",
                                          threads, mine * 1e6, other * 1e6,
                                          work / mine / b->peak[threads > 1]});
@@ -172,13 +158,13 @@ enum err cmd_bench_sparse(struct bench *b)
     for (size_t i = 0; i < CASES && e == ERR_OK; i++) {
         e = pack(&j, i, mask, order);
         if (e == ERR_OK) {
-            row(b, &j, 1, 1, i);
-            row(b, &j, MANY, 1, i);
+            row(b, &j, 1, 1, i, false);
+            row(b, &j, MANY, 1, i, false);
             if (b->most > 1)
-                row(b, &j, MANY, b->most, i);
+                row(b, &j, MANY, b->most, i, false);
             if (j.s.pattern.kind == NN_SHFL) {
-                turned_row(b, &j, 96, 1, i);
-                turned_row(b, &j, MANY, 1, i);
+                row(b, &j, 96, 1, i, true);
+                row(b, &j, MANY, 1, i, true);
             }
         }
         nn_sparse_free(&j.s);

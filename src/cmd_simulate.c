@@ -109,6 +109,11 @@ static enum err check_sweep(const struct cmd_common *c)
     if (c->store != NULL)
         return err_set(ERR_ARG, "--store means nothing beside a policy file: "
                                 "its lines name stores");
+    for (const struct opt *row = cmd_common_rows; row->name != NULL; row++) {
+        if (strcmp(row->name, "seed") == 0 && opt_is_given(row, c))
+            return err_set(ERR_ARG, "--seed means nothing beside a policy "
+                                    "file: write it there, as \"seed N...\"");
+    }
     for (const struct opt *row = cmd_sim_rows; row->name != NULL; row++) {
         if (strcmp(row->name, "dry-run") != 0 && opt_is_given(row, &v))
             return err_set(ERR_ARG,

@@ -71,8 +71,10 @@ static enum err digest_file(const char *path,
     while ((n = fread(block, 1, sizeof(block), f)) > 0)
         key_digest_add(&d, block, n);
     key_digest_end(&d, out);
+    const bool failed = ferror(f) != 0;
+
     (void)fclose(f);
-    return ERR_OK;
+    return failed ? err_set(ERR_IO, "cannot read %s", path) : ERR_OK;
 }
 
 /* What cells depend on and options do not say. */

@@ -122,7 +122,11 @@ equal "the list is not empty" "$([ -s got ] && echo yes)" yes
 equal "what was met is left out" "$(comm -12 met got | wc -l)" 0
 "$recd" recommend --user 3 -k 25 --name pop --include-seen --json 2>err | tr '{' '\n' | sed -n 's/.*"item": "\([0-9]*\)".*/\1/p' | sort >got
 equal "or not, when asked" "$(comm -12 met got | wc -l)" "$(wc -l <met)"
-for family in models partitions aggregates; do check "list $family" "$recd" list $family; done
+for family in models partitions aggregates rerankers attacks mechanisms solvers patterns; do
+    check "list $family" "$recd" list $family
+    equal "list $family says something" "$([ -n "$("$recd" list $family)" ] && echo yes)" yes
+done
+refuses 2 'did you mean "patterns"' "$recd" list paterns
 
 # --- the order of rows does not matter ----------------------------------------------
 { head -n 1 quoted.csv; sed 1d quoted.csv | sort -t, -k2,2r -k1,1; } >shuffled.csv

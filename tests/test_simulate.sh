@@ -129,6 +129,8 @@ expect 2 "$recd" simulate "$dir/policy" --model ease
 say "its lines name models"
 expect 2 "$recd" --store x simulate "$dir/policy"
 say "its lines name stores"
+expect 2 "$recd" --seed 3 simulate "$dir/policy"
+say 'as "seed N..."'
 grep -q -e "http" -e "<script" -e "<link" -e "src=" "$dir/study/report.html" && fail "the report needs more than itself"
 # what is wrong is found before anything runs, with its line
 try() { printf '%s\n' "$1" >"$dir/wrong"; expect "$2" "$recd" -q simulate "$dir/wrong"; say "$3"; }

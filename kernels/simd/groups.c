@@ -136,47 +136,27 @@ void KRN_TWIN(krn_groups_turned_f32)(const struct krn_groups *s)
 /* --- by rows ---------------------------------------------------------------
  */
 
-/* to[cols][ldto] = from[16][ldfrom] turned. */
+/* to[cols][ldto] = from[rows][ldfrom] turned; edges are turned one by one. */
 static void groups_turn(float *to, size_t ldto, const float *from,
-                        size_t ldfrom, size_t cols)
+                        size_t ldfrom, size_t rows, size_t cols)
 {
+    const size_t down = rows / 16 * 16, across = cols / 16 * 16;
     struct v16 v[16];
-    size_t c = 0;
 
-    for (; c + 16 <= cols; c += 16) {
-        V_UNROLL
-        for (size_t r = 0; r < 16; r++)
-            v[r] = v_load(from + r * ldfrom + c);
-        v_transpose(v);
-        V_UNROLL
-        for (size_t r = 0; r < 16; r++)
-            v_store(to + (c + r) * ldto, v[r]);
+    for (size_t r = 0; r < down; r += 16) {
+        for (size_t c = 0; c < across; c += 16) {
+            V_UNROLL
+            for (size_t j = 0; j < 16; j++)
+                v[j] = v_load(from + (r + j) * ldfrom + c);
+            v_transpose(v);
+            V_UNROLL
+            for (size_t j = 0; j < 16; j++)
+                v_store(to + (c + j) * ldto + r, v[j]);
+        }
     }
-    for (; c < cols; c++) {
-        for (size_t r = 0; r < 16; r++)
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t c = r < down ? across : 0; c < cols; c++)
             to[c * ldto + r] = from[r * ldfrom + c];
-    }
-}
-
-/* to[16][ldto] = from[rows][ldfrom] turned, its first 16 columns. */
-static void groups_turn_back(float *to, size_t ldto, const float *from,
-                             size_t ldfrom, size_t rows)
-{
-    struct v16 v[16];
-    size_t r = 0;
-
-    for (; r + 16 <= rows; r += 16) {
-        V_UNROLL
-        for (size_t j = 0; j < 16; j++)
-            v[j] = v_load(from + (r + j) * ldfrom);
-        v_transpose(v);
-        V_UNROLL
-        for (size_t j = 0; j < 16; j++)
-            v_store(to + j * ldto + r, v[j]);
-    }
-    for (; r < rows; r++) {
-        for (size_t j = 0; j < 16; j++)
-            to[j * ldto + r] = from[r * ldfrom + j];
     }
 }
 
@@ -187,13 +167,9 @@ V_FN void groups_rows(const struct krn_groups *s, size_t b, size_t wide)
     float *in = s->scratch, *out = s->scratch + s->k * slab;
     const struct groups_side t = {in, slab, out, slab};
 
-    for (size_t v = 0; v < wide; v++)
-        groups_turn(in + 16 * v, slab, s->x + (b + 16 * v) * s->ldx, s->ldx,
-                    s->k);
+    groups_turn(in, slab, s->x + b * s->ldx, s->ldx, slab, s->k);
     groups_slab(s, &t, wide, 16);
-    for (size_t v = 0; v < wide; v++)
-        groups_turn_back(s->y + (b + 16 * v) * s->ldy, s->ldy, out + 16 * v,
-                         slab, s->rows);
+    groups_turn(s->y + b * s->ldy, s->ldy, out, slab, s->rows, slab);
 }
 
 /* `many` groups of up to 16 lanes for one person: they hide each other's
