@@ -94,9 +94,9 @@ struct krn_spmm {
 /*
  * Weights [rows][k] in groups of v rows that have their columns in common
  * (Shfl-BW: Huang et al., DAC 2022; v a multiple of 8, or 1).  Group g has the
- * vectors from[g]..to[g]-1: vector p is column idx[p] (ascending in each level of a group),
- * val[p * v + i] for its row i, which is output row[g * v + i] (KRN_NO_ROW:
- * none, a group that is not full); every output is in one group.
+ * vectors from[g]..to[g]-1: vector p is column idx[p] (ascending in each level
+ * of a group), val[p * v + i] for its row i, which is output row[g * v + i]
+ * (KRN_NO_ROW: none, a group that is not full); every output is in one group.
  *
  *   y[b][row] = sum over p of val[p * v + i] * x[b][idx[p]]     for b < m.
  *
