@@ -167,9 +167,13 @@ V_FN void groups_rows(const struct krn_groups *s, size_t b, size_t wide)
     float *in = s->scratch, *out = s->scratch + s->k * slab;
     const struct groups_side t = {in, slab, out, slab};
 
-    groups_turn(in, slab, s->x + b * s->ldx, s->ldx, slab, s->k);
+    /* 16 people at a time: rows of 4096 bytes share their places in a cache */
+    for (size_t v = 0; v < slab; v += 16)
+        groups_turn(in + v, slab, s->x + (b + v) * s->ldx, s->ldx, 16, s->k);
     groups_slab(s, &t, wide, 16);
-    groups_turn(s->y + b * s->ldy, s->ldy, out, slab, s->rows, slab);
+    for (size_t v = 0; v < slab; v += 16)
+        groups_turn(s->y + (b + v) * s->ldy, s->ldy, out + v, slab, s->rows,
+                    16);
 }
 
 /* `many` groups of up to 16 lanes for one person: they hide each other's
