@@ -98,6 +98,7 @@ struct evaluation {
     float *value;     /* [room] or NULL */
     uint32_t *list;   /* [PEOPLE][k] */
     uint8_t *shown;   /* [n_items] least cut + 1 whose lists hold the item */
+    bool best;        /* what is relevant is moved to the head of each list */
 };
 
 static size_t rows_of(const struct rec_data *d, size_t u)
@@ -153,9 +154,29 @@ static struct rec_query batch_query(struct evaluation *e, size_t first,
     return (struct rec_query){n, e->person + first, e->ptr, e->item, e->value};
 }
 
-static void add_person(struct evaluation *e, size_t u, const uint32_t *list,
+/* The best order of a list. */
+static void move_up(const struct evaluation *e, size_t u, uint32_t *list)
+{
+    const uint32_t *relevant = e->test->item + e->test->user_ptr[u];
+    size_t head = 0;
+
+    for (size_t r = 0; r < e->k && list[r] != REC_NOBODY; r++) {
+        const uint32_t item = list[r];
+
+        if (!is_relevant(relevant, rows_of(e->test, u), item))
+            continue;
+        memmove(list + head + 1, list + head, (r - head) * sizeof(*list));
+        list[head++] = item;
+    }
+}
+
+static void add_person(struct evaluation *e, size_t u, uint32_t *list,
                        struct rec_report *out)
 {
+    const size_t longest = e->cuts[e->n_cuts - 1];
+
+    if (e->best)
+        move_up(e, u, list);
     for (size_t c = 0; c < e->n_cuts; c++) {
         double one[REC_METRICS];
 
@@ -165,7 +186,7 @@ static void add_person(struct evaluation *e, size_t u, const uint32_t *list,
         for (size_t x = 0; x < REC_METRICS; x++)
             out->value[c][x] += one[x];
     }
-    for (size_t r = 0, c = 0; r < e->k && list[r] != REC_NOBODY; r++) {
+    for (size_t r = 0, c = 0; r < longest && list[r] != REC_NOBODY; r++) {
         while (r >= e->cuts[c])
             c++;
         if (e->shown[list[r]] == 0 || e->shown[list[r]] > c + 1)
@@ -219,9 +240,11 @@ static enum err evaluate_in(struct evaluation *e, struct mem_scratch *s,
     return ERR_OK;
 }
 
-enum err rec_evaluate(const struct rec_model *m, const struct rec_data *train,
-                      const struct rec_data *test, const size_t *cuts,
-                      size_t n_cuts, struct rec_report *out)
+static enum err evaluate(const struct rec_model *m,
+                         const struct rec_data *train,
+                         const struct rec_data *test, size_t among,
+                         const size_t *cuts, size_t n_cuts,
+                         struct rec_report *out)
 {
     struct mem_scratch s = {0};
     struct rec_report report = {.n_cuts = n_cuts};
@@ -238,7 +261,8 @@ enum err rec_evaluate(const struct rec_model *m, const struct rec_data *train,
         if (cuts[c] <= (c > 0 ? cuts[c - 1] : 0))
             return err_set(ERR_ARG, "cuts must be positive and ascending");
     }
-    e.k = cuts[n_cuts - 1];
+    e.best = among > 0;
+    e.k = among > cuts[n_cuts - 1] ? among : cuts[n_cuts - 1];
     err = evaluate_in(&e, &s, &report);
     mem_drop(&s);
     if (err == ERR_OK) {
@@ -246,6 +270,22 @@ enum err rec_evaluate(const struct rec_model *m, const struct rec_data *train,
         *out = report;
     }
     return err;
+}
+
+enum err rec_evaluate(const struct rec_model *m, const struct rec_data *train,
+                      const struct rec_data *test, const size_t *cuts,
+                      size_t n_cuts, struct rec_report *out)
+{
+    return evaluate(m, train, test, 0, cuts, n_cuts, out);
+}
+
+enum err rec_evaluate_ceiling(const struct rec_model *m,
+                              const struct rec_data *train,
+                              const struct rec_data *test, size_t among,
+                              const size_t *cuts, size_t n_cuts,
+                              struct rec_report *out)
+{
+    return evaluate(m, train, test, among, cuts, n_cuts, out);
 }
 
 enum err rec_metric_parse(const char *text, enum rec_metric *metric,

@@ -45,6 +45,15 @@ enum err rec_evaluate(const struct rec_model *m, const struct rec_data *train,
                       const struct rec_data *test, const size_t *cuts,
                       size_t n_cuts, struct rec_report *out);
 
+/* What the best order of the first `among` items of m's lists would reach:
+ * the ceiling of re-ranking them.  `among` is at least the longest cut. */
+ERR_CHECK
+enum err rec_evaluate_ceiling(const struct rec_model *m,
+                              const struct rec_data *train,
+                              const struct rec_data *test, size_t among,
+                              const size_t *cuts, size_t n_cuts,
+                              struct rec_report *out);
+
 /* One person's metrics from a ranked list; relevant[] ascending.  n_lost test
  * items are unreachable and count only in |test|. */
 void rec_metrics_one(const uint32_t *list, size_t len, const uint32_t *relevant,

@@ -24,13 +24,15 @@
 #include "base/mem.h"
 #include "base/par.h"
 #include "base/rng.h"
+#include "rec/kin.h"
 #include "rec/part.h"
 #include "rec/rerank_learn.h"
 
 #define AT(f) offsetof(struct rec_rerank_opts, f)
 static const struct opt rows[] = {
     {"base", 0, OPT_TEXT, AT(base), "gfcf", 0, 0, "MODEL",
-     "the first stage, which makes the candidates"},
+     "the first stage, which makes the candidates; options of its own "
+     "behind colons, as in gfcf:dim=128"},
     {"also", 0, OPT_TEXT, AT(also), "itemknn,ials", 0, 0, "A,B",
      "up to three more models whose scores are features"},
     {"ranker", 0, OPT_TEXT, AT(ranker), "prm", 0, 0, "RANKER",
@@ -39,6 +41,8 @@ static const struct opt rows[] = {
      "items of a list"},
     {"share", 0, OPT_REAL, AT(share), "0.2", 0.01, 0.9, "X",
      "of each person's rows: what the network learns to find"},
+    {"folds", 0, OPT_INT, AT(folds), "1", 1, 20, "N",
+     "splits of the rows to learn from; each trains the models once more"},
     {"epochs", 0, OPT_INT, AT(epochs), "10", 1, 1e4, "N",
      "passes over the lists"},
     {"dim", 0, OPT_INT, AT(dim), "64", 8, 1024, "N", "width of the network"},
@@ -56,29 +60,55 @@ static const struct opt rows[] = {
     {"levels", 0, OPT_INT, AT(levels), "1", 1, NN_LEVELS, "L",
      "nested networks in one, each with half of the next one's weights; "
      "`recommend --level`"},
+    {"places", 0, OPT_INT, AT(places), "20", 1, REC_PLACES_MOST, "N",
+     "places of a list that are chosen one after the other; what is left "
+     "follows as it was scored"},
+    {"trees", 0, OPT_INT, AT(trees), "200", 1, 1e5, "N",
+     "lambdamart: regression trees"},
+    {"leaves", 0, OPT_INT, AT(leaves), "31", 2, 1024, "N",
+     "lambdamart: leaves of a tree"},
+    {"shrinkage", 0, OPT_REAL, AT(shrinkage), "0.05", 1e-4, 1, "X",
+     "lambdamart: share of each tree's answer that counts"},
+    {"trade", 0, OPT_REAL, AT(trade), "0.9", 0, 1, "W",
+     "mmr, dpp, cmr: weight of the score against being unlike what stands "
+     "above"},
     {.name = NULL},
 };
 
 #define PEOPLE_LEAST 16 /* with fewer the first order stays */
 static const char *const prefix[REC_GENERATORS] = {"0", "1", "2", "3"};
 
+extern const struct rec_model_ops rec_model_rerank;
+
 /* --- the generators --------------------------------------------------------
  */
 
-static enum err add_part(struct rec_generators *g, const char *name, size_t len,
-                         uint64_t seed)
+/* MODEL, or MODEL:OPTION=VALUE:...; changes text. */
+static enum err add_part(struct rec_generators *g, char *text, uint64_t seed)
 {
     const struct rec_model_ops *ops;
-    char word[64];
+    struct rec_model *part;
+    char *rest, *name = strtok_r(text, ":", &rest);
 
-    if (g->n == REC_GENERATORS || len >= sizeof(word))
+    if (g->n == REC_GENERATORS)
         return err_set(ERR_ARG, "--also takes at most three models");
-    (void)snprintf(word, sizeof(word), "%.*s", (int)len, name);
-    if (strcmp(word, "rerank") == 0)
+    if (name == NULL)
+        return err_set(ERR_ARG, "--base and --also want names of models");
+    if (strcmp(name, "rerank") == 0)
         return err_set(ERR_ARG, "a re-ranker cannot stand on a re-ranker");
-    ERR_TRY(rec_model_find(word, &ops));
+    ERR_TRY(rec_model_find(name, &ops));
     ERR_TRY(rec_model_new(&g->part[g->n], ops));
-    g->part[g->n++]->seed = seed;
+    part = g->part[g->n++];
+    part->seed = seed;
+    while ((name = strtok_r(NULL, ":", &rest)) != NULL) {
+        char *value = strchr(name, '=');
+
+        if (value == NULL)
+            return err_set(ERR_ARG, "\"%s\" behind %s is not OPTION=VALUE",
+                           name, ops->name);
+        *value++ = '\0';
+        ERR_TRY(opt_assign(ops->opts, part->opts, name, value));
+    }
     return ERR_OK;
 }
 
@@ -86,17 +116,20 @@ static enum err add_part(struct rec_generators *g, const char *name, size_t len,
 static enum err open_parts(struct rec_generators *g, const struct rec_model *m)
 {
     const struct rec_rerank_opts *o = m->opts;
+    char *base = mem_text(o->base), *also = mem_text(o->also), *rest;
+    enum err e = base == NULL || also == NULL
+                     ? err_set(ERR_NOMEM, "no memory to re-rank")
+                     : ERR_OK;
 
     *g = (struct rec_generators){.n = 0};
-    ERR_TRY(add_part(g, o->base, strlen(o->base), m->seed));
-    for (const char *p = o->also; *p != '\0';) {
-        const size_t len = strcspn(p, ",");
-
-        if (len > 0)
-            ERR_TRY(add_part(g, p, len, m->seed));
-        p += len + (p[len] == ',');
-    }
-    return ERR_OK;
+    if (e == ERR_OK)
+        e = add_part(g, base, m->seed);
+    for (char *p = e == ERR_OK ? strtok_r(also, ",", &rest) : NULL;
+         p != NULL && e == ERR_OK; p = strtok_r(NULL, ",", &rest))
+        e = add_part(g, p, m->seed);
+    free(base);
+    free(also);
+    return e;
 }
 
 static void close_parts(struct rec_generators *g)
@@ -132,10 +165,11 @@ static enum err train_parts(struct rec_generators *g, const struct rec_model *m,
 static double fit_bytes(const struct rec_data *d, const void *opts)
 {
     const struct rec_rerank_opts *o = opts;
-    const double cells = (double)d->n_users * (double)o->candidates;
+    const double cells =
+        (double)d->n_users * (double)o->candidates * (double)o->folds;
 
     /* lists, and one batch of scores; the generators check for themselves */
-    return cells * (4.0 * REC_FEATURES(REC_GENERATORS) + 8) +
+    return cells * (4.0 * REC_FEATURES(REC_GENERATORS) + 12) +
            REC_ASK * 4.0 * REC_GENERATORS * (double)d->n_items;
 }
 
@@ -144,43 +178,114 @@ static enum err keep(struct rec_model *m, const struct rec_data *d,
                      const struct rec_generators *g, struct rec_net *k,
                      const struct rec_lessons *t)
 {
-    struct rec_array_spec more[REC_SPARSE_MOST + 3] = {
+    struct rec_array_spec more[REC_SPARSE_MOST + 5] = {
         {"mean", STO_F32, t->features, 1},
         {"unit", STO_F32, t->features, 1},
     };
     struct rec_part part[REC_GENERATORS];
-    size_t n;
+    size_t n = 2;
 
     for (size_t w = 0; w < g->n; w++)
         part[w] = (struct rec_part){prefix[w], g->part[w]};
     ERR_TRY(rec_net_pack(k));
-    n = rec_net_arrays(k, more + 2);
-    ERR_TRY(rec_part_gather(m, d, part, g->n, more, n + 2));
+    n += rec_net_arrays(k, more + n);
+    if (k->how->kin)
+        more[n++] =
+            (struct rec_array_spec){"kin", STO_F32, d->n_items, REC_KIN};
+    ERR_TRY(rec_part_gather(m, d, part, g->n, more, n));
     rec_net_store(k, m);
+    if (k->how->kin)
+        ERR_TRY(rec_kin_make(d, m->seed, rec_model_array(m, "kin")));
     memcpy(rec_model_array(m, "mean"), t->mean, t->features * sizeof(float));
     memcpy(rec_model_array(m, "unit"), t->unit, t->features * sizeof(float));
     return ERR_OK;
 }
 
-static enum err fit_with(struct rec_model *m, const struct rec_data *d,
-                         const struct rec_data *a)
+/* Kinship of the items by the rows of A, where the re-ranker reads it: one of
+ * them does not learn from it, so that one split's is enough. */
+static enum err learn_kin(struct rec_lessons *t, struct mem_scratch *s,
+                          const struct rec_model *m, const struct rec_data *a)
+{
+    const struct rec_rerank_opts *o = m->opts;
+    const struct rec_reranker *how;
+    float *kin;
+
+    ERR_TRY(rec_reranker_find(o->ranker, &how));
+    if (!how->kin || t->kin != NULL)
+        return ERR_OK;
+    kin = mem_take(s, a->n_items, REC_KIN, sizeof(*kin));
+    if (kin == NULL)
+        return err_set(ERR_NOMEM, "no memory for kinship");
+    t->kin = kin;
+    return rec_kin_make(a, m->seed, kin);
+}
+
+/* The lists of one split into A and B. */
+static enum err add_split(struct rec_lessons *t, struct mem_scratch *s,
+                          const struct rec_model *m, const struct rec_data *d,
+                          uint64_t seed)
+{
+    const struct rec_rerank_opts *o = m->opts;
+    uint8_t *keep_row = mem_array(d->n_rows, 1);
+    struct rec_generators g = {.n = 0};
+    struct rec_data a = {0};
+    enum err e = keep_row == NULL
+                     ? err_set(ERR_NOMEM, "no memory to learn to re-rank")
+                     : ERR_OK;
+
+    if (e == ERR_OK) {
+        rec_data_holdout(d, o->share, seed, keep_row);
+        e = rec_data_subset(&a, d, keep_row);
+    }
+    if (e == ERR_OK)
+        e = train_parts(&g, m, &a);
+    if (e == ERR_OK)
+        e = learn_kin(t, s, m, &a);
+    if (e == ERR_OK)
+        e = rec_lessons_add(t, &g, &a, d);
+    close_parts(&g);
+    rec_data_free(&a);
+    free(keep_row);
+    return e;
+}
+
+static enum err make_lessons(struct rec_lessons *t, struct mem_scratch *s,
+                             const struct rec_model *m,
+                             const struct rec_data *d)
+{
+    const struct rec_rerank_opts *o = m->opts;
+    const size_t folds = (size_t)o->folds;
+
+    ERR_TRY(rec_lessons_open(t, s, d->n_users * folds, true));
+    for (size_t f = 0; f < folds && d->n_users >= PEOPLE_LEAST; f++)
+        ERR_TRY(
+            add_split(t, s, m, d,
+                      f == 0 ? m->seed : rng_derive(m->seed, RNG_HOLDOUT, f)));
+    rec_lessons_ready(t);
+    if (t->n == 0)
+        log_warn("no list of %zu candidates holds a row that was held out: "
+                 "the first stage's order stays (more --candidates, another "
+                 "--base)",
+                 t->list);
+    return ERR_OK;
+}
+
+static enum err fit_checked(struct rec_model *m, const struct rec_data *d)
 {
     const struct rec_rerank_opts *o = m->opts;
     struct rec_generators g = {.n = 0};
     struct mem_scratch s = {0};
-    struct rec_lessons t = {.list = (size_t)o->candidates};
+    struct rec_lessons t = {.list = (size_t)o->candidates,
+                            .n_items = d->n_items};
     struct rec_net k = {.n = 0};
     enum err e = open_parts(&g, m);
 
     t.features = REC_FEATURES(g.n);
     close_parts(&g);
-    if (e == ERR_OK && d->n_users >= PEOPLE_LEAST)
-        e = train_parts(&g, m, a);
-    if (e == ERR_OK && d->n_users >= PEOPLE_LEAST)
-        e = rec_lessons_make(&t, &s, &g, a, d);
+    if (e == ERR_OK)
+        e = make_lessons(&t, &s, m, d);
     if (e == ERR_OK)
         e = rec_net_learn(&k, m, &t);
-    close_parts(&g);
     if (e == ERR_OK)
         e = train_parts(&g, m, d);
     if (e == ERR_OK)
@@ -193,8 +298,24 @@ static enum err fit_with(struct rec_model *m, const struct rec_data *d,
 
 static enum err ready(struct rec_model *m);
 
+#define READ_BY_ALL "base also ranker candidates share folds"
+#define READ_BY_PASS                                                           \
+    "epochs dim batch rate drop decay sparsity pattern schedule levels"
+
+/* Whether `name` is a word of the list. */
+static bool is_word(const char *list, const char *name)
+{
+    const size_t len = strlen(name);
+
+    for (const char *p = list; (p = strstr(p, name)) != NULL; p += len) {
+        if ((p == list || p[-1] == ' ') && (p[len] == ' ' || p[len] == '\0'))
+            return true;
+    }
+    return false;
+}
+
 /* What can be known before anything is trained. */
-static enum err check_options(const struct rec_model *m)
+enum err rec_rerank_check(const struct rec_model *m)
 {
     const struct rec_rerank_opts *o = m->opts;
     const struct rec_reranker *how;
@@ -202,6 +323,14 @@ static enum err check_options(const struct rec_model *m)
 
     ERR_TRY(rec_reranker_find(o->ranker, &how));
     ERR_TRY(nn_pattern_parse(&pattern, o->pattern));
+    for (const struct opt *r = rows; r->name != NULL; r++) {
+        const char *reads = how->reads != NULL ? how->reads : READ_BY_PASS;
+
+        if (opt_is_given(r, o) && !is_word(READ_BY_ALL, r->name) &&
+            !is_word(reads, r->name))
+            return err_set(ERR_ARG, "--%s means nothing to --ranker %s",
+                           r->name, o->ranker);
+    }
     for (const struct opt *r = rows; r->name != NULL; r++) {
         if ((strcmp(r->name, "pattern") == 0 ||
              strcmp(r->name, "schedule") == 0 ||
@@ -216,25 +345,10 @@ static enum err check_options(const struct rec_model *m)
 static enum err fit(struct rec_model *m, const struct rec_data *d,
                     const struct rec_watch *watch)
 {
-    const struct rec_rerank_opts *o = m->opts;
-    uint8_t *keep_row = mem_array(d->n_rows, 1);
-    struct rec_data a = {0};
-    enum err e = keep_row == NULL
-                     ? err_set(ERR_NOMEM, "no memory to learn to re-rank")
-                     : ERR_OK;
-
     (void)watch;
-    if (e == ERR_OK)
-        e = check_options(m);
-    if (e == ERR_OK) {
-        rec_data_holdout(d, o->share, m->seed, keep_row);
-        e = rec_data_subset(&a, d, keep_row);
-    }
-    if (e == ERR_OK)
-        e = fit_with(m, d, &a);
-    free(keep_row);
-    rec_data_free(&a);
-    return e == ERR_OK ? ready(m) : e;
+    ERR_TRY(rec_rerank_check(m));
+    ERR_TRY(fit_checked(m, d));
+    return ready(m);
 }
 
 /* --- serving ---------------------------------------------------------------
@@ -289,29 +403,58 @@ static void place_list(const struct rec_batch *b, size_t p, size_t n_items,
             most + step * (float)(b->len[p] - r);
 }
 
-static enum err serve(const struct rec_model *m, struct rec_net *k,
-                      const struct rec_query *q, struct rec_batch *b,
-                      float *mask, float *value, uint64_t *key, float *scores)
+/* Room of a batch that is served. */
+struct serving {
+    struct mem_scratch s;
+    struct rec_batch b;
+    float *mask, *value, *kin; /* kin NULL: not read */
+    uint64_t *key;
+};
+
+static enum err serving_open(struct serving *w, const struct rec_model *m,
+                             size_t list, size_t features)
 {
+    *w = (struct serving){.key = NULL};
+    ERR_TRY(rec_batch_open(&w->b, &w->s, REC_ASK, list, features, m->n_items));
+    w->mask = mem_take(&w->s, REC_ASK, list, sizeof(*w->mask));
+    w->value = mem_take(&w->s, REC_ASK, list, sizeof(*w->value));
+    w->key = mem_take(&w->s, REC_ASK, 1, sizeof(*w->key));
+    if (rec_model_has(m, "kin", STO_F32, m->n_items, REC_KIN))
+        w->kin = mem_take(&w->s, REC_ASK * list, REC_KIN, sizeof(*w->kin));
+    return w->s.failed ? err_set(ERR_NOMEM, "no memory to re-rank") : ERR_OK;
+}
+
+static enum err serve(const struct rec_model *m, struct rec_net *k,
+                      const struct rec_query *q, struct serving *s,
+                      float *scores)
+{
+    struct rec_batch *b = &s->b;
+    const struct rec_asked asked = {.x = b->x,
+                                    .mask = s->mask,
+                                    .key = s->key,
+                                    .item = b->item,
+                                    .past = b->past,
+                                    .kin = s->kin,
+                                    .n_kin = REC_KIN};
     const struct rec_generators *g = m->parts;
     const float *mean = rec_model_array(m, "mean");
     const float *unit = rec_model_array(m, "unit");
     const size_t list = k->n, w = k->features;
 
     ERR_TRY(rec_lists_make(g, q, b));
-    memset(mask, 0, REC_ASK * list * sizeof(*mask));
+    memset(s->mask, 0, REC_ASK * list * sizeof(*s->mask));
     for (size_t p = 0; p < q->n; p++) {
         for (size_t c = 0; c < b->len[p]; c++)
-            mask[p * list + c] = 1;
+            s->mask[p * list + c] = 1;
     }
-    rec_lessons_scale(mean, unit, w, b->x, mask, REC_ASK * list);
-    nn_tape_set(k->tape, k->x, b->x);
-    nn_tape_set(k->tape, k->mask, mask);
-    nn_tape_set_keys(k->tape, k->keys, key);
-    ERR_TRY(nn_tape_forward(k->tape));
-    nn_tape_get(k->tape, k->scores, value);
+    rec_lessons_scale(mean, unit, w, b->x, s->mask, REC_ASK * list);
+    if (s->kin != NULL)
+        rec_kin_gather(rec_model_array(m, "kin"), b->item, REC_ASK * list,
+                       s->kin);
+    ERR_TRY(rec_net_order(k, &asked, s->value));
     for (size_t p = 0; p < q->n; p++)
-        place_list(b, p, m->n_items, value + p * list, scores + p * m->n_items);
+        place_list(b, p, m->n_items, s->value + p * list,
+                   scores + p * m->n_items);
     return ERR_OK;
 }
 
@@ -321,28 +464,31 @@ static enum err score(const struct rec_model *m, const struct rec_query *q,
     const struct rec_rerank_opts *o = m->opts;
     const struct rec_generators *g = m->parts;
     const size_t list = (size_t)o->candidates, w = REC_FEATURES(g->n);
-    struct mem_scratch s = {0};
     struct rec_net k = {.n = 0};
-    struct rec_batch b;
-    enum err e = rec_batch_open(&b, &s, REC_ASK, list, w, m->n_items);
-    float *mask = mem_take(&s, REC_ASK, list, sizeof(*mask));
-    float *value = mem_take(&s, REC_ASK, list, sizeof(*value));
-    uint64_t *key = mem_take(&s, REC_ASK, 1, sizeof(*key));
+    struct serving s;
+    enum err e = serving_open(&s, m, list, w);
 
     if (e == ERR_OK)
-        e = s.failed ? err_set(ERR_NOMEM, "no memory to re-rank")
-                     : rec_net_load(&k, m, w, REC_ASK);
+        e = rec_net_load(&k, m, w, REC_ASK);
     for (size_t first = 0; first < q->n && e == ERR_OK; first += REC_ASK) {
         const size_t n = q->n - first < REC_ASK ? q->n - first : REC_ASK;
         const struct rec_query some = {n, q->user + first, q->ptr + first,
                                        q->item, q->value};
 
-        e = serve(m, &k, &some, &b, mask, value, key,
-                  scores + first * m->n_items);
+        e = serve(m, &k, &some, &s, scores + first * m->n_items);
     }
     rec_net_free(&k);
-    mem_drop(&s);
+    mem_drop(&s.s);
     return e;
+}
+
+const struct rec_model *rec_rerank_base(const struct rec_model *m,
+                                        size_t *among)
+{
+    if (m->ops != &rec_model_rerank || m->parts == NULL)
+        return NULL;
+    *among = (size_t)((const struct rec_rerank_opts *)m->opts)->candidates;
+    return ((const struct rec_generators *)m->parts)->part[0];
 }
 
 static size_t levels(const struct rec_model *m)
@@ -354,13 +500,12 @@ static size_t levels(const struct rec_model *m)
 static bool valid(const struct rec_model *m)
 {
     for (size_t i = 0; i < m->n_arrays; i++) {
-        if (strcmp(m->array[i].name, "net") == 0)
+        if (strcmp(m->array[i].name, "mean") == 0)
             return true;
     }
     return false;
 }
 
-extern const struct rec_model_ops rec_model_rerank;
 const struct rec_model_ops rec_model_rerank = {
     .name = "rerank",
     .help = "a first stage, and a network that orders its lists anew",

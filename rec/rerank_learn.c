@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "kernels/power.h"
+#include "rec/kin.h"
 
 static bool has(const struct rec_data *d, size_t u, uint32_t item)
 {
@@ -50,12 +51,16 @@ static void take_lessons(struct rec_lessons *t, const struct rec_batch *b,
         if (hits == 0 || hits == b->len[p])
             continue;
         memcpy(t->x + t->n * row, b->x + p * row, row * sizeof(*t->x));
+        memcpy(t->item + t->n * list, b->item + p * list,
+               list * sizeof(*t->item));
+        memcpy(t->past + t->n * REC_PAST, b->past + p * REC_PAST,
+               REC_PAST * sizeof(*t->past));
         t->key[t->n++] = all->user_key[first + p];
     }
 }
 
 /* Mean and 1 / deviation of each feature over all items of all lists. */
-static void standardise(struct rec_lessons *t)
+static void measure(struct rec_lessons *t)
 {
     const size_t w = t->features;
 
@@ -88,9 +93,25 @@ void rec_lessons_scale(const float *mean, const float *unit, size_t w, float *x,
     }
 }
 
-enum err rec_lessons_make(struct rec_lessons *t, struct mem_scratch *s,
-                          const struct rec_generators *g,
-                          const struct rec_data *a, const struct rec_data *all)
+enum err rec_lessons_open(struct rec_lessons *t, struct mem_scratch *s,
+                          size_t most, bool items)
+{
+    t->x = mem_take_raw(s, most, t->list * t->features, sizeof(*t->x));
+    t->label = mem_take_raw(s, most, t->list, sizeof(*t->label));
+    t->mask = mem_take_raw(s, most, t->list, sizeof(*t->mask));
+    t->key = mem_take(s, most, 1, sizeof(*t->key));
+    if (items) {
+        t->item = mem_take_raw(s, most, t->list, sizeof(*t->item));
+        t->past = mem_take_raw(s, most, REC_PAST, sizeof(*t->past));
+    }
+    t->mean = mem_take(s, t->features, 1, sizeof(*t->mean));
+    t->unit = mem_take(s, t->features, 1, sizeof(*t->unit));
+    return s->failed ? err_set(ERR_NOMEM, "no memory for lists to learn from")
+                     : ERR_OK;
+}
+
+enum err rec_lessons_add(struct rec_lessons *t, const struct rec_generators *g,
+                         const struct rec_data *a, const struct rec_data *all)
 {
     struct mem_scratch room = {0};
     struct rec_batch b;
@@ -98,12 +119,6 @@ enum err rec_lessons_make(struct rec_lessons *t, struct mem_scratch *s,
     enum err e =
         rec_batch_open(&b, &room, REC_ASK, t->list, t->features, a->n_items);
 
-    t->x = mem_take_raw(s, a->n_users, t->list * t->features, sizeof(*t->x));
-    t->label = mem_take_raw(s, a->n_users, t->list, sizeof(*t->label));
-    t->mask = mem_take_raw(s, a->n_users, t->list, sizeof(*t->mask));
-    t->key = mem_take(s, a->n_users, 1, sizeof(*t->key));
-    if (e == ERR_OK && s->failed)
-        e = err_set(ERR_NOMEM, "no memory for lists to learn from");
     for (size_t first = 0; first < a->n_users && e == ERR_OK;
          first += REC_ASK) {
         const size_t n =
@@ -119,154 +134,124 @@ enum err rec_lessons_make(struct rec_lessons *t, struct mem_scratch *s,
             take_lessons(t, &b, all, first, n);
     }
     mem_drop(&room);
-    if (e == ERR_OK && t->n == 0)
-        log_warn("no list of %zu candidates holds a row that was held out: "
-                 "the first stage's order stays (more --candidates, another "
-                 "--base)",
-                 t->list);
-    if (e == ERR_OK) {
-        standardise(t);
-        rec_lessons_scale(t->mean, t->unit, t->features, t->x, t->mask,
-                          t->n * t->list);
-    }
     return e;
+}
+
+void rec_lessons_ready(struct rec_lessons *t)
+{
+    measure(t);
+    rec_lessons_scale(t->mean, t->unit, t->features, t->x, t->mask,
+                      t->n * t->list);
 }
 
 /* --- steps -----------------------------------------------------------------
  */
 
-/* Lists of a step, as the tape wants them. */
-struct step {
-    struct mem_scratch s;
-    float *x, *label, *mask;
-    uint64_t *key;
-    uint32_t *order; /* [lists] */
-};
-
-static enum err step_open(struct step *p, const struct rec_net *k,
-                          const struct rec_lessons *t)
+enum err rec_step_open(struct rec_step *p, size_t batch,
+                       const struct rec_lessons *t)
 {
-    *p = (struct step){.x = NULL};
-    p->x = mem_take(&p->s, k->batch, t->list * t->features, sizeof(*p->x));
-    p->label = mem_take(&p->s, k->batch, t->list, sizeof(*p->label));
-    p->mask = mem_take(&p->s, k->batch, t->list, sizeof(*p->mask));
-    p->key = mem_take(&p->s, k->batch, 1, sizeof(*p->key));
+    *p = (struct rec_step){.batch = batch};
+    p->x = mem_take(&p->s, batch, t->list * t->features, sizeof(*p->x));
+    p->label = mem_take(&p->s, batch, t->list, sizeof(*p->label));
+    p->mask = mem_take(&p->s, batch, t->list, sizeof(*p->mask));
+    p->key = mem_take(&p->s, batch, 1, sizeof(*p->key));
     p->order = mem_take(&p->s, t->n, 1, sizeof(*p->order));
+    p->asked = (struct rec_asked){.x = p->x, .mask = p->mask, .key = p->key};
+    if (t->item != NULL) {
+        p->item = mem_take(&p->s, batch, t->list, sizeof(*p->item));
+        p->past = mem_take(&p->s, batch, REC_PAST, sizeof(*p->past));
+        p->asked.item = p->item;
+        p->asked.past = p->past;
+    }
+    if (t->kin != NULL) {
+        p->kin = mem_take(&p->s, batch, t->list * REC_KIN, sizeof(*p->kin));
+        p->asked.kin = p->kin;
+        p->asked.n_kin = REC_KIN;
+    }
+    for (size_t l = 0; l < t->n && !p->s.failed; l++)
+        p->order[l] = (uint32_t)l;
     return p->s.failed ? err_set(ERR_NOMEM, "no memory to learn to re-rank")
                        : ERR_OK;
 }
 
-/* Lists of a step, as the tape wants them; what is missing at the end of an
- * epoch comes from its beginning. */
-static void set_step(struct rec_net *k, const struct rec_lessons *t,
-                     const struct step *p, size_t first)
+void rec_step_close(struct rec_step *p)
 {
-    const size_t row = t->list * t->features;
+    mem_drop(&p->s);
+}
 
-    for (size_t b = 0; b < k->batch; b++) {
+void rec_step_set(struct rec_step *p, const struct rec_lessons *t, size_t first)
+{
+    const size_t row = t->list * t->features, n = t->list;
+
+    for (size_t b = 0; b < p->batch; b++) {
         const size_t l = p->order[(first + b) % t->n];
 
         memcpy(p->x + b * row, t->x + l * row, row * sizeof(*p->x));
-        memcpy(p->label + b * t->list, t->label + l * t->list,
-               t->list * sizeof(*p->label));
-        memcpy(p->mask + b * t->list, t->mask + l * t->list,
-               t->list * sizeof(*p->mask));
+        memcpy(p->label + b * n, t->label + l * n, n * sizeof(*p->label));
+        memcpy(p->mask + b * n, t->mask + l * n, n * sizeof(*p->mask));
         p->key[b] = t->key[l];
+        if (t->item == NULL)
+            continue;
+        memcpy(p->item + b * n, t->item + l * n, n * sizeof(*p->item));
+        memcpy(p->past + b * REC_PAST, t->past + l * REC_PAST,
+               REC_PAST * sizeof(*p->past));
+        if (t->kin != NULL)
+            rec_kin_gather(t->kin, t->item + l * n, n,
+                           p->kin + b * n * REC_KIN);
     }
-    nn_tape_set(k->tape, k->x, p->x);
-    nn_tape_set(k->tape, k->label, p->label);
-    nn_tape_set(k->tape, k->mask, p->mask);
-    nn_tape_set_keys(k->tape, k->keys, p->key);
 }
 
-static enum err epochs(struct rec_net *k, struct nn_optim *optim,
-                       const struct rec_model *m, const struct rec_lessons *t)
+enum err rec_lessons_pass(const struct rec_lessons *t, struct rec_step *p,
+                          uint64_t seed, size_t epochs, const char *what,
+                          enum err (*step)(void *arg, struct rec_step *p,
+                                           uint64_t epoch, double *loss),
+                          void *arg)
 {
-    const struct rec_rerank_opts *o = m->opts;
-    struct step p;
-    enum err e = step_open(&p, k, t);
-
-    for (size_t epoch = 0; epoch < (size_t)o->epochs && e == ERR_OK; epoch++) {
-        double loss = 0, last = 0;
-
-        if (k->prune != NULL)
-            e = nn_prune_epoch(k->prune, epoch);
-        rng_shuffle(rng_derive(m->seed, RNG_SHUFFLE, epoch), RNG_SHUFFLE, t->n,
-                    p.order);
-        for (size_t first = 0; first < t->n && e == ERR_OK; first += k->batch) {
-            set_step(k, t, &p, first);
-            e = log_stopping() ? err_set(ERR_STOPPED, "stopped")
-                               : nn_optim_train(optim, k->tape, &last);
-            if (k->prune != NULL)
-                nn_prune_step(k->prune);
-            loss += last * (double)k->batch / (double)t->n;
-        }
+    for (size_t epoch = 0; epoch < epochs; epoch++) {
+        double loss = 0;
         char note[40];
 
+        rng_shuffle(rng_derive(seed, RNG_SHUFFLE, epoch), RNG_SHUFFLE, t->n,
+                    p->order);
+        for (size_t first = 0; first < t->n; first += p->batch) {
+            double last = 0;
+
+            if (log_stopping())
+                return err_set(ERR_STOPPED, "stopped");
+            rec_step_set(p, t, first);
+            ERR_TRY(step(arg, p, epoch, &last));
+            loss += last * (double)p->batch / (double)t->n;
+        }
         (void)snprintf(note, sizeof(note), "loss %.4f", loss);
-        log_tick("learning to re-rank", epoch + 1, (uint64_t)o->epochs, note);
+        log_tick(what, epoch + 1, (uint64_t)epochs, note);
     }
-    mem_drop(&p.s);
-    return e;
+    return ERR_OK;
 }
 
-/* --- how it went -----------------------------------------------------------
+/* --- a network of one pass -------------------------------------------------
  */
 
-struct gain {
-    double before, after;
+struct pass {
+    struct rec_net *k;
+    struct nn_optim *optim;
+    uint64_t epoch; /* that pruning knows of, and one more */
 };
 
-/* NDCG@20 of a list in the order of `score` (NULL: as it is). */
-static double ndcg_of(const struct rec_lessons *t, size_t l, const float *score)
+static enum err pass_step(void *arg, struct rec_step *p, uint64_t epoch,
+                          double *loss)
 {
-    struct rec_placed order[REC_LIST_MOST];
-    const float *label = t->label + l * t->list;
-    double sum = 0, ideal = 0;
-    size_t n = 0, hits = 0;
+    struct pass *w = arg;
+    struct rec_net *k = w->k;
 
-    for (; n < t->list && t->mask[l * t->list + n] > 0; n++) {
-        order[n] = (struct rec_placed){score != NULL ? score[n] : -(float)n,
-                                       (uint32_t)n};
-        hits += label[n] > 0;
-    }
-    qsort(order, n, sizeof(*order), rec_by_place);
-    for (size_t r = 0; r < n && r < 20; r++) {
-        const double gain = 1 / krn_log2_f64((double)r + 2);
-
-        sum += label[order[r].at] > 0 ? gain : 0;
-        ideal += r < hits ? gain : 0;
-    }
-    return ideal > 0 ? sum / ideal : 0;
-}
-
-/* On the lists that it learnt from. */
-static enum err look_back(struct rec_net *k, const struct rec_lessons *t,
-                          struct gain *out)
-{
-    struct step p;
-    enum err e = step_open(&p, k, t);
-
-    *out = (struct gain){.before = 0};
-    for (size_t l = 0; l < t->n && e == ERR_OK; l++)
-        p.order[l] = (uint32_t)l;
-    nn_tape_training(k->tape, false);
-    for (size_t first = 0; first < t->n && e == ERR_OK; first += k->batch) {
-        set_step(k, t, &p, first);
-        e = nn_tape_forward(k->tape);
-        for (size_t b = 0; b < k->batch && first + b < t->n && e == ERR_OK;
-             b++) {
-            float score[REC_LIST_MOST];
-
-            for (size_t c = 0; c < t->list; c++)
-                score[c] =
-                    (float)nn_tape_at(k->tape, k->scores, b * t->list + c);
-            out->before += ndcg_of(t, first + b, NULL) / (double)t->n;
-            out->after += ndcg_of(t, first + b, score) / (double)t->n;
-        }
-    }
-    mem_drop(&p.s);
-    return e;
+    if (k->prune != NULL && w->epoch != epoch + 1)
+        ERR_TRY(nn_prune_epoch(k->prune, epoch));
+    w->epoch = epoch + 1;
+    nn_tape_set(k->tape, k->label, p->label);
+    ERR_TRY(rec_net_set(k, &p->asked));
+    ERR_TRY(nn_optim_train(w->optim, k->tape, loss));
+    if (k->prune != NULL)
+        nn_prune_step(k->prune);
+    return ERR_OK;
 }
 
 /* Learn from here on; of a network with levels, level l alone. */
@@ -274,16 +259,22 @@ static enum err learn_level(struct rec_net *k, const struct nn_optim_opt *adam,
                             const struct rec_model *m,
                             const struct rec_lessons *t, size_t l)
 {
-    struct nn_optim *optim;
+    const struct rec_rerank_opts *o = m->opts;
+    struct pass w = {.k = k};
+    struct rec_step p;
 
-    ERR_TRY(nn_optim_new(&optim, k->params, adam));
+    ERR_TRY(nn_optim_new(&w.optim, k->params, adam));
     if (k->prune != NULL)
         nn_prune_level(k->prune, l);
-    enum err e = epochs(k, optim, m, t);
+    enum err e = rec_step_open(&p, k->batch, t);
 
+    if (e == ERR_OK)
+        e = rec_lessons_pass(t, &p, m->seed, (size_t)o->epochs,
+                             "learning to re-rank", pass_step, &w);
+    rec_step_close(&p);
     if (e == ERR_OK && k->prune != NULL)
         e = nn_prune_end(k->prune);
-    nn_optim_free(optim);
+    nn_optim_free(w.optim);
     return e;
 }
 
@@ -306,13 +297,11 @@ static enum err open_prune(struct rec_net *k, const struct rec_model *m)
                          REC_SPARSE_MOST);
 }
 
-enum err rec_net_learn(struct rec_net *k, const struct rec_model *m,
-                       const struct rec_lessons *t)
+static enum err learn_pass(struct rec_net *k, const struct rec_model *m,
+                           const struct rec_lessons *t)
 {
     const struct rec_rerank_opts *o = m->opts;
-    const size_t most = t->n > 0 ? t->n : 1;
-    const size_t batch = (size_t)o->batch < most ? (size_t)o->batch : most;
-    const size_t steps = (t->n + batch - 1) / batch;
+    const size_t steps = (t->n + k->batch - 1) / k->batch;
     const struct nn_optim_opt adam = {
         .kind = NN_ADAM,
         .lr = o->rate,
@@ -321,24 +310,102 @@ enum err rec_net_learn(struct rec_net *k, const struct rec_model *m,
         .rate = NN_RATE_COSINE,
         .period = steps * (uint64_t)o->epochs,
     };
-    struct gain g;
-    enum err e = rec_net_open(k, m, t->features, batch, t->n > 0);
+    enum err e = ERR_OK;
 
-    /* the last layer begins with nothing to say: the first stage's order */
-    if (e == ERR_OK)
-        e = nn_params_draw(k->params, "net/out/weight",
-                           (struct nn_init){.kind = NN_INIT_ZERO});
-    if (t->n == 0)
-        return e;
-    if (e == ERR_OK && o->sparsity > 0)
+    if (o->sparsity > 0)
         e = open_prune(k, m);
     for (size_t l = 0; e == ERR_OK && l < (size_t)o->levels; l++)
         e = learn_level(k, &adam, m, t, l);
     if (e == ERR_OK)
-        e = look_back(k, t, &g);
+        nn_tape_training(k->tape, false);
+    return e;
+}
+
+/* --- how it went -----------------------------------------------------------
+ */
+
+static double gain_of(float label)
+{
+    return krn_power_f64(2, (double)label) - 1;
+}
+
+static int by_label(const void *a, const void *b)
+{
+    const float x = *(const float *)a, y = *(const float *)b;
+
+    return (x < y) - (x > y);
+}
+
+double rec_lessons_ndcg(const struct rec_lessons *t, size_t l,
+                        const float *score, size_t k)
+{
+    struct rec_placed order[REC_LIST_MOST];
+    const float *label = t->label + l * t->list;
+    float best[REC_LIST_MOST];
+    double sum = 0, ideal = 0;
+    size_t n = 0;
+
+    for (; n < t->list && t->mask[l * t->list + n] > 0; n++) {
+        order[n] = (struct rec_placed){score != NULL ? score[n] : -(float)n,
+                                       (uint32_t)n};
+        best[n] = label[n];
+    }
+    qsort(order, n, sizeof(*order), rec_by_place);
+    qsort(best, n, sizeof(*best), by_label);
+    for (size_t r = 0; r < n && r < k; r++) {
+        const double weight = 1 / krn_log2_f64((double)r + 2);
+
+        sum += gain_of(label[order[r].at]) * weight;
+        ideal += gain_of(best[r]) * weight;
+    }
+    return ideal > 0 ? sum / ideal : 0;
+}
+
+/* On the lists that it learnt from. */
+static enum err look_back(struct rec_net *k, const struct rec_lessons *t)
+{
+    double before = 0, after = 0;
+    struct rec_step p;
+    enum err e = rec_step_open(&p, k->batch, t);
+    float *value = mem_take(&p.s, k->batch, t->list, sizeof(*value));
+
+    if (e == ERR_OK && p.s.failed)
+        e = err_set(ERR_NOMEM, "no memory to look back");
+    for (size_t first = 0; first < t->n && e == ERR_OK; first += k->batch) {
+        rec_step_set(&p, t, first);
+        e = rec_net_order(k, &p.asked, value);
+        for (size_t b = 0; b < k->batch && first + b < t->n && e == ERR_OK;
+             b++) {
+            before += rec_lessons_ndcg(t, first + b, NULL, 20) / (double)t->n;
+            after += rec_lessons_ndcg(t, first + b, value + b * t->list, 20) /
+                     (double)t->n;
+        }
+    }
+    rec_step_close(&p);
     if (e == ERR_OK)
         log_info("%zu lists to learn from: ndcg@20 of their held-out rows "
                  "%.4f before, %.4f after",
-                 t->n, g.before, g.after);
+                 t->n, before, after);
     return e;
+}
+
+enum err rec_net_learn(struct rec_net *k, const struct rec_model *m,
+                       const struct rec_lessons *t)
+{
+    const struct rec_rerank_opts *o = m->opts;
+    const size_t most = t->n > 0 ? t->n : 1;
+    const size_t batch = (size_t)o->batch < most ? (size_t)o->batch : most;
+
+    ERR_TRY(rec_net_open(k, m, t->features, t->n_items, batch, t->n > 0));
+    /* the last layer begins with nothing to say: the first stage's order */
+    if (nn_params_find(k->params, "net/out/weight") != NULL)
+        ERR_TRY(nn_params_draw(k->params, "net/out/weight",
+                               (struct nn_init){.kind = NN_INIT_ZERO}));
+    if (t->n == 0)
+        return ERR_OK;
+    if (k->how->ways == NULL)
+        ERR_TRY(learn_pass(k, m, t));
+    else if (k->how->ways->learn != NULL)
+        ERR_TRY(k->how->ways->learn(k, m, t));
+    return look_back(k, t);
 }

@@ -9,40 +9,55 @@
 #include "rec/rerank_lists.h"
 
 #define REC_SPARSE_MOST 16 /* pruned matrices of a network */
-#define REC_LIST_MOST 512  /* candidates of a list */
+#define REC_PLACES_MOST 50 /* that are chosen one after the other */
 
 /* Options of the model, as rec/model_rerank.c declares them. */
 struct rec_rerank_opts {
     const char *base, *also, *ranker, *pattern, *schedule;
     int64_t candidates, epochs, dim, batch, levels;
     double share, rate, drop, decay, sparsity;
+    int64_t places, trees, leaves, folds;
+    double trade, shrinkage;
 };
 
-/* --- the network (rec/rerank_net.c) ----------------------------------------
+/* Options that mean nothing to the re-ranker, or wrong ones: ERR_ARG. */
+ERR_CHECK
+enum err rec_rerank_check(const struct rec_model *m);
+
+/* --- what orders lists (rec/rerank_net.c) ----------------------------------
  */
 
 struct rec_net {
+    const struct rec_reranker *how;
     struct nn_params *params;
-    struct nn_tape *tape;
-    struct nn_tensor *x, *mask, *keys, *label, *scores;
-    size_t batch, n, features;
+    struct nn_tape *tape; /* of one pass; NULL with ways of its own */
+    struct nn_tensor *x, *mask, *keys, *item, *past, *past_mask, *label,
+        *scores;
+    size_t batch, n, features, n_items;
+    void *own;                /* of the re-ranker's ways */
     struct nn_prune *prune;   /* while learning, or NULL */
     struct nn_sparse *packed; /* [n_packed] of a sparse network that serves */
     size_t n_packed;
 };
 
-/* training: with labels and a loss.  ERR_ARG: no such ranker; ERR_NOMEM. */
+/* training: with labels and a loss.  n_items: ids of items are below it; 0:
+ * lists have no ids.  ERR_ARG: no such ranker, or it wants ids; ERR_NOMEM. */
 ERR_CHECK
 enum err rec_net_open(struct rec_net *k, const struct rec_model *m,
-                      size_t features, size_t batch, bool training);
+                      size_t features, size_t n_items, size_t batch,
+                      bool training);
 void rec_net_free(struct rec_net *k);
+/* Order k->batch lists: value[batch][n], best first when descending. */
+ERR_CHECK
+enum err rec_net_order(struct rec_net *k, const struct rec_asked *a,
+                       float *value);
 /* The network of a trained model, for `batch` lists at once.  ERR_FORMAT. */
 ERR_CHECK
 enum err rec_net_load(struct rec_net *k, const struct rec_model *m,
                       size_t features, size_t batch);
 
 /* What a trained network keeps in a model: pack pruned matrices (nothing
- * otherwise), the arrays (at most REC_SPARSE_MOST + 1; returns how many), and
+ * otherwise), the arrays (at most REC_SPARSE_MOST + 2; returns how many), and
  * their content. */
 ERR_CHECK
 enum err rec_net_pack(struct rec_net *k);
@@ -55,6 +70,10 @@ struct rec_placed {
     uint32_t at;
 };
 
+/* Fill the inputs of the tape of one pass. */
+ERR_CHECK
+enum err rec_net_set(struct rec_net *k, const struct rec_asked *a);
+
 int rec_by_place(const void *a, const void *b);
 
 /* --- learning (rec/rerank_learn.c) -----------------------------------------
@@ -65,19 +84,58 @@ struct rec_lessons {
     float *x;                 /* [n][list][features] */
     float *label, *mask;      /* [n][list] */
     uint64_t *key;            /* [n] */
-    float mean[REC_FEATURES(REC_GENERATORS)],
-        unit[REC_FEATURES(REC_GENERATORS)];
+    uint32_t *item;           /* [n][list], NN_PAD behind; or NULL */
+    uint32_t *past;           /* [n][REC_PAST], NN_PAD behind; or NULL */
+    size_t n_items;           /* that they are below */
+    const float *kin;         /* [n_items][REC_KIN], or NULL */
+    float *mean, *unit;       /* [features] */
 };
 
-/* Lists that the generators (which learnt from a) make for everybody in a;
- * labels are the rows of `all` that are not in a.  Memory from s. */
+/* Room for `most` lists; list and features are set.  Memory from s. */
 ERR_CHECK
-enum err rec_lessons_make(struct rec_lessons *t, struct mem_scratch *s,
-                          const struct rec_generators *g,
-                          const struct rec_data *a, const struct rec_data *all);
+enum err rec_lessons_open(struct rec_lessons *t, struct mem_scratch *s,
+                          size_t most, bool items);
+/* Add the lists that the generators (which learnt from a) make for everybody
+ * in a; labels are the rows of `all` that are not in a. */
+ERR_CHECK
+enum err rec_lessons_add(struct rec_lessons *t, const struct rec_generators *g,
+                         const struct rec_data *a, const struct rec_data *all);
+/* All lists are there: bring their features to mean 0 and deviation 1. */
+void rec_lessons_ready(struct rec_lessons *t);
 /* x[n][w] to mean 0 and deviation 1, and 0 where there is no item. */
 void rec_lessons_scale(const float *mean, const float *unit, size_t w, float *x,
                        const float *mask, size_t n);
+/* Lists of a step, and the order of the lessons.  Memory of its own. */
+struct rec_step {
+    struct mem_scratch s;
+    size_t batch;
+    float *x, *label, *mask, *kin;
+    uint64_t *key;
+    uint32_t *item, *past;
+    uint32_t *order; /* [t->n] */
+    struct rec_asked asked;
+};
+ERR_CHECK
+enum err rec_step_open(struct rec_step *p, size_t batch,
+                       const struct rec_lessons *t);
+void rec_step_close(struct rec_step *p);
+/* Lessons order[first...]; behind the last comes the first again. */
+void rec_step_set(struct rec_step *p, const struct rec_lessons *t,
+                  size_t first);
+/* `epochs` passes over the lessons in an order of their own each: step() for
+ * every batch (adding to *loss).  what: for the progress line. */
+ERR_CHECK
+enum err rec_lessons_pass(const struct rec_lessons *t, struct rec_step *p,
+                          uint64_t seed, size_t epochs, const char *what,
+                          enum err (*step)(void *arg, struct rec_step *p,
+                                           uint64_t epoch, double *loss),
+                          void *arg);
+
+/* NDCG@k of list l in the order of `score` (NULL: as it is), with gains
+ * 2^label - 1; 0 without a label. */
+double rec_lessons_ndcg(const struct rec_lessons *t, size_t l,
+                        const float *score, size_t k);
+
 /* Open k and train it; with no list to learn from, it keeps the first order.
  * ERR_STOPPED; ERR_NUM. */
 ERR_CHECK

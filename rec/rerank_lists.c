@@ -26,6 +26,7 @@ enum err rec_batch_open(struct rec_batch *b, struct mem_scratch *s,
         .n = n,
         .item = mem_take(s, people, n, sizeof(*b->item)),
         .len = mem_take(s, people, 1, sizeof(*b->len)),
+        .past = mem_take(s, people, REC_PAST, sizeof(*b->past)),
         .x = mem_take(s, people, n * features, sizeof(*b->x)),
         .first = mem_take_raw(s, people, n_items, sizeof(*b->first)),
     };
@@ -136,6 +137,19 @@ static void of_generator(const struct maker *w, size_t p, size_t g,
     }
 }
 
+/* Of a longer history every so many: numbers of items follow a hash, so that
+ * this is a draw that hangs on the history alone. */
+static void take_past(const struct rec_query *q, size_t p, uint32_t *past)
+{
+    const uint32_t *item = q->item + q->ptr[p];
+    const size_t n = q->ptr[p + 1] - q->ptr[p];
+
+    for (size_t k = 0; k < REC_PAST; k++)
+        past[k] = n > REC_PAST ? item[k * n / REC_PAST]
+                  : k < n      ? item[k]
+                               : NN_PAD;
+}
+
 static void list_task(void *arg, size_t p, size_t thread)
 {
     const struct maker *w = arg;
@@ -144,6 +158,7 @@ static void list_task(void *arg, size_t p, size_t thread)
     const size_t met = w->q->ptr[p + 1] - w->q->ptr[p];
 
     pick(w, p, thread);
+    take_past(w->q, p, w->out->past + p * REC_PAST);
     memset(x, 0, n * width * sizeof(*x));
     for (size_t g = 0; g < w->g->n; g++)
         of_generator(w, p, g, w->order + thread * n, x, width);

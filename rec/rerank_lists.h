@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "rec/model.h"
+#include "rec/rerank.h"
 
 #define REC_GENERATORS 4
 #define REC_FEATURES(g) (3 * (g) + 3)
@@ -31,6 +32,7 @@ struct rec_batch {
     size_t n;       /* candidates at most */
     uint32_t *item; /* [people][n], best of the first stage first */
     size_t *len;    /* [people] */
+    uint32_t *past; /* [people][REC_PAST] of the history, NN_PAD behind */
     float *x;       /* [people][n][REC_FEATURES] raw; 0 behind len */
     float *first;   /* [people][n_items] scores of the first stage */
 };

@@ -1,8 +1,8 @@
 /*
- * rec/rerank_net.c - the network of a re-ranker.
+ * rec/rerank_net.c - what orders lists: opened, asked, kept in a model.
  *
- * The ranker's score is added to the first stage's, which has a weight of its
- * own: a residual.
+ * Of a network of one pass the score is added to the first stage's, which has a
+ * weight of its own: a residual.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +11,8 @@
 
 void rec_net_free(struct rec_net *k)
 {
+    if (k->how != NULL && k->how->ways != NULL && k->how->ways->close != NULL)
+        k->how->ways->close(k);
     for (size_t i = 0; i < k->n_packed; i++)
         nn_sparse_free(&k->packed[i]);
     free(k->packed);
@@ -19,46 +21,57 @@ void rec_net_free(struct rec_net *k)
     nn_params_free(k->params);
 }
 
-enum err rec_net_open(struct rec_net *k, const struct rec_model *m,
-                      size_t features, size_t batch, bool training)
+/* The first stage's score (column 0) times a weight of its own. */
+static struct nn_tensor *first_stage(struct nn_tape *t,
+                                     const struct rec_lists *l)
 {
-    const struct rec_rerank_opts *o = m->opts;
     const struct nn_init one = {.kind = NN_INIT_CONSTANT, .scale = 1};
-    const struct rec_reranker *how;
+    struct nn_tensor *weight =
+        nn_linear_param(t, "net/first", 2, (size_t[]){1, 1}, one);
+
+    return rec_lists_flat(
+        t, l,
+        nn_linear_product(t, nn_shape_slice(t, l->x, 2, 0, 1), weight, false));
+}
+
+/* One pass: inputs, scores, and the loss for training. */
+static enum err open_pass(struct rec_net *k, const struct rec_rerank_opts *o,
+                          bool training)
+{
+    const size_t list[2] = {k->batch, k->n};
     struct nn_tensor *loss = NULL;
 
-    *k = (struct rec_net){
-        .batch = batch, .n = (size_t)o->candidates, .features = features};
-    ERR_TRY(rec_reranker_find(o->ranker, &how));
-    ERR_TRY(nn_params_new(&k->params, NN_F32, m->seed));
     ERR_TRY(nn_tape_new(&k->tape, k->params));
-    k->x = nn_tape_input(k->tape, "x", 3, (size_t[]){batch, k->n, features});
-    k->mask = nn_tape_input(k->tape, "mask", 2, (size_t[]){batch, k->n});
-    k->keys = nn_tape_keys(k->tape, "people", batch);
+    k->x =
+        nn_tape_input(k->tape, "x", 3, (size_t[]){k->batch, k->n, k->features});
+    k->mask = nn_tape_input(k->tape, "mask", 2, list);
+    k->keys = nn_tape_keys(k->tape, "people", k->batch);
+    if (k->how->items) {
+        k->item = nn_tape_ids(k->tape, "item", 2, list);
+        k->past =
+            nn_tape_ids(k->tape, "past", 2, (size_t[]){k->batch, REC_PAST});
+        k->past_mask = nn_tape_input(k->tape, "past_mask", 2,
+                                     (size_t[]){k->batch, REC_PAST});
+    }
     const struct rec_lists l = {
         .x = k->x,
         .mask = k->mask,
         .keys = k->keys,
-        .batch = batch,
+        .item = k->item,
+        .past = k->past,
+        .past_mask = k->past_mask,
+        .batch = k->batch,
         .n = k->n,
-        .features = features,
+        .features = k->features,
+        .n_items = k->n_items,
         .dim = (size_t)o->dim,
         .drop = o->drop,
     };
-    struct nn_tensor *first =
-        nn_shape_as(k->tape, nn_shape_slice(k->tape, k->x, 2, 0, 1), 2,
-                    (size_t[]){batch, k->n});
-    struct nn_tensor *weight =
-        nn_linear_param(k->tape, "net/first", 2, (size_t[]){1, 1}, one);
 
-    first = rec_lists_flat(
-        k->tape, &l,
-        nn_linear_product(
-            k->tape, nn_shape_as(k->tape, first, 3, (size_t[]){batch, k->n, 1}),
-            weight, false));
-    k->scores = nn_map_add(k->tape, how->build(k->tape, &l), first);
+    k->scores = nn_map_add(k->tape, k->how->build(k->tape, &l),
+                           first_stage(k->tape, &l));
     if (training) {
-        k->label = nn_tape_input(k->tape, "label", 2, (size_t[]){batch, k->n});
+        k->label = nn_tape_input(k->tape, "label", 2, list);
         loss = nn_reduce_mean(
             k->tape, nn_loss_list(k->tape, k->scores, k->label, k->mask), NULL);
     }
@@ -66,10 +79,57 @@ enum err rec_net_open(struct rec_net *k, const struct rec_model *m,
     return nn_tape_plan(k->tape, loss);
 }
 
+enum err rec_net_open(struct rec_net *k, const struct rec_model *m,
+                      size_t features, size_t n_items, size_t batch,
+                      bool training)
+{
+    const struct rec_rerank_opts *o = m->opts;
+
+    *k = (struct rec_net){.batch = batch,
+                          .n = (size_t)o->candidates,
+                          .features = features,
+                          .n_items = n_items};
+    ERR_TRY(rec_reranker_find(o->ranker, &k->how));
+    if (k->how->items && n_items == 0)
+        return err_set(ERR_ARG,
+                       "--ranker %s reads items and histories, which "
+                       "ready-made lists do not have",
+                       o->ranker);
+    ERR_TRY(nn_params_new(&k->params, NN_F32, m->seed));
+    return k->how->ways != NULL ? k->how->ways->open(k, m, training)
+                                : open_pass(k, o, training);
+}
+
+enum err rec_net_set(struct rec_net *k, const struct rec_asked *a)
+{
+    nn_tape_set(k->tape, k->x, a->x);
+    nn_tape_set(k->tape, k->mask, a->mask);
+    nn_tape_set_keys(k->tape, k->keys, a->key);
+    if (!k->how->items)
+        return ERR_OK;
+    ERR_TRY(nn_tape_set_ids(k->tape, k->item, a->item));
+    ERR_TRY(nn_tape_set_ids(k->tape, k->past, a->past));
+    for (size_t p = 0; p < k->batch * REC_PAST; p++)
+        nn_tape_put(k->tape, k->past_mask, p, a->past[p] != NN_PAD);
+    return ERR_OK;
+}
+
+enum err rec_net_order(struct rec_net *k, const struct rec_asked *a,
+                       float *value)
+{
+    if (k->how->ways != NULL)
+        return k->how->ways->order(k, a, value);
+    ERR_TRY(rec_net_set(k, a));
+    ERR_TRY(nn_tape_forward(k->tape));
+    nn_tape_get(k->tape, k->scores, value);
+    return ERR_OK;
+}
+
 /* --- in a model ------------------------------------------------------------
  *
- * "net" holds the parameters; those that were pruned stand in "sparse0",
- * "sparse1"... instead, as images of nn/sparse.h.
+ * "own" holds the words of ways of its own; "net" the parameters; those that
+ * were pruned stand in "sparse0", "sparse1"... instead, as images of
+ * nn/sparse.h.
  */
 
 static const char *const sparse_name[REC_SPARSE_MOST] = {
@@ -115,32 +175,54 @@ enum err rec_net_pack(struct rec_net *k)
     return ERR_OK;
 }
 
-size_t rec_net_arrays(const struct rec_net *k, struct rec_array_spec *spec)
+static const uint32_t *own_words(const struct rec_net *k, size_t *n)
+{
+    *n = 0;
+    return k->how->ways != NULL && k->how->ways->words != NULL
+               ? k->how->ways->words(k, n)
+               : NULL;
+}
+
+/* Elements of the parameters that are kept dense. */
+static size_t dense_size(const struct rec_net *k)
 {
     size_t number[REC_SPARSE_MOST];
 
     for (size_t i = 0; i < k->n_packed; i++)
         number[i] = nn_prune_number(k->prune, i);
-    spec[0] = (struct rec_array_spec){
-        "net", STO_F32, dense_part(k->params, number, k->n_packed, NULL, false),
-        1};
+    return dense_part(k->params, number, k->n_packed, NULL, false);
+}
+
+size_t rec_net_arrays(const struct rec_net *k, struct rec_array_spec *spec)
+{
+    size_t n = 0, words;
+
+    if (dense_size(k) > 0)
+        spec[n++] = (struct rec_array_spec){"net", STO_F32, dense_size(k), 1};
     for (size_t i = 0; i < k->n_packed; i++)
-        spec[i + 1] =
+        spec[n++] =
             (struct rec_array_spec){sparse_name[i], STO_U32,
                                     nn_sparse_save_bytes(&k->packed[i]) / 4, 1};
-    return k->n_packed + 1;
+    (void)own_words(k, &words);
+    if (words > 0)
+        spec[n++] = (struct rec_array_spec){"own", STO_U32, words, 1};
+    return n;
 }
 
 void rec_net_store(const struct rec_net *k, struct rec_model *m)
 {
-    size_t number[REC_SPARSE_MOST];
+    size_t number[REC_SPARSE_MOST], n;
+    const uint32_t *words = own_words(k, &n);
 
     for (size_t i = 0; i < k->n_packed; i++) {
         number[i] = nn_prune_number(k->prune, i);
         nn_sparse_save(&k->packed[i], rec_model_array(m, sparse_name[i]));
     }
-    (void)dense_part(k->params, number, k->n_packed, rec_model_array(m, "net"),
-                     false);
+    if (dense_size(k) > 0)
+        (void)dense_part(k->params, number, k->n_packed,
+                         rec_model_array(m, "net"), false);
+    if (n > 0)
+        memcpy(rec_model_array(m, "own"), words, n * sizeof(*words));
 }
 
 static enum err damaged(void)
@@ -198,11 +280,14 @@ static enum err load_params(struct rec_net *k, const struct rec_model *m)
 
     if (array_of(m, sparse_name[0]) == NULL)
         n = 0;
-    if (n > REC_SPARSE_MOST ||
-        !rec_model_has(m, "net", STO_F32,
-                       dense_part(k->params, number, n, NULL, false), 1))
+    if (n > REC_SPARSE_MOST)
         return damaged();
-    (void)dense_part(k->params, number, n, rec_model_array(m, "net"), true);
+    const size_t dense = dense_part(k->params, number, n, NULL, false);
+
+    if (dense > 0 && !rec_model_has(m, "net", STO_F32, dense, 1))
+        return damaged();
+    if (dense > 0)
+        (void)dense_part(k->params, number, n, rec_model_array(m, "net"), true);
     if (n == 0)
         return ERR_OK;
     k->packed = mem_array(n, sizeof(*k->packed));
@@ -213,14 +298,29 @@ static enum err load_params(struct rec_net *k, const struct rec_model *m)
     return ERR_OK;
 }
 
+static enum err load_own(struct rec_net *k, const struct rec_model *m)
+{
+    const struct sto_array *a = array_of(m, "own");
+
+    if (k->how->ways == NULL || k->how->ways->load == NULL)
+        return ERR_OK;
+    if (a != NULL && (a->type != STO_U32 || a->cols != 1))
+        return damaged();
+    return k->how->ways->load(k, a != NULL ? a->data : NULL,
+                              a != NULL ? a->rows : 0);
+}
+
 enum err rec_net_load(struct rec_net *k, const struct rec_model *m,
                       size_t features, size_t batch)
 {
-    ERR_TRY(rec_net_open(k, m, features, batch, false));
+    ERR_TRY(rec_net_open(k, m, features, m->n_items, batch, false));
     if (!rec_model_has(m, "mean", STO_F32, features, 1) ||
-        !rec_model_has(m, "unit", STO_F32, features, 1))
+        !rec_model_has(m, "unit", STO_F32, features, 1) ||
+        (k->how->kin && m->n_items > 0 &&
+         !rec_model_has(m, "kin", STO_F32, m->n_items, REC_KIN)))
         return damaged();
-    return load_params(k, m);
+    ERR_TRY(load_params(k, m));
+    return load_own(k, m);
 }
 
 int rec_by_place(const void *a, const void *b)

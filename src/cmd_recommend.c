@@ -12,7 +12,7 @@
 #define BATCH 4096
 
 static struct values {
-    const char *name, *user, *output, *format;
+    const char *name, *rerank, *user, *output, *format;
     int64_t k, level;
     bool all, include_seen;
 } v;
@@ -26,6 +26,8 @@ static const struct opt rows[] = {
     {"k", 'k', OPT_INT, AT(k), "10", 1, 10000, "N", "length of a list"},
     {"name", 0, OPT_TEXT, AT(name), NULL, 0, 0, "NAME",
      "which model (else the only one)"},
+    {"rerank", 0, OPT_TEXT, AT(rerank), NULL, 0, 0, "R",
+     "a re-ranker (`recd rerank train --name R`), with its first stage"},
     {"level", 0, OPT_INT, AT(level), "0", 0, 64, "L",
      "of nested models (`train --levels`): 1 is the sparsest; 0 = everything"},
     {"include-seen", 0, OPT_BOOL, AT(include_seen), NULL, 0, 0, NULL,
@@ -240,7 +242,11 @@ static int run(const struct cmd_common *c, int n_words, char **word)
     if (!v.all && v.user == NULL && n_words == 0)
         return cmd_ui_exit(
             err_set(ERR_ARG, "say for whom: --user ID, or --all"));
-    enum err e = cmd_ui_open_model(&o, c, v.name);
+    enum err e =
+        v.name != NULL && v.rerank != NULL
+            ? err_set(ERR_ARG, "--rerank R is a model with its first stage in "
+                               "it: --name has no place beside it")
+            : cmd_ui_open_model(&o, c, v.rerank != NULL ? v.rerank : v.name);
 
     if (e == ERR_OK)
         e = rec_model_set_level(o.m, (size_t)v.level);

@@ -1,0 +1,76 @@
+/*
+ * rec/rerank_cmr.c - lists between accuracy and diversity, chosen by a
+ * preference when serving.
+ *
+ * One generator for all preferences: the weights of its last layer come out of
+ * a small network that reads the preference.  Reward of a place: preference
+ * times what the evaluator says, and the rest times how unlike the item is to
+ * all that stands above; later places count with .3 to the power of how far
+ * they are.
+ *
+ * Source: Chen et al., Controllable multi-objective re-ranking with policy
+ * hypernetworks, KDD 2023.  Differs: diversity is one less the largest cosine
+ * of kinship (of features, where lists have no items), not of categories;
+ * advantages are against lists of the same person.
+ */
+#include <stdlib.h>
+
+#include "rec/rerank_plain.h"
+#include "rec/slate.h"
+
+#define LATER 1.0F
+
+/* One less the largest cosine with what stands above; the first is no nearer
+ * to anything. */
+static float unlike(const float *alike, size_t n, const uint32_t *order,
+                    size_t k)
+{
+    float most = k == 0 ? 0 : -1;
+
+    for (size_t above = 0; above < k; above++) {
+        const float c = alike[order[k] * n + order[above]];
+
+        most = c > most ? c : most;
+    }
+    return 1 - most;
+}
+
+static enum err reward(struct rec_judge *j, const struct rec_asked *a, size_t n,
+                       size_t places, const uint32_t *order, double wish,
+                       float *out)
+{
+    const size_t w = a->kin != NULL ? a->n_kin : j->features;
+    const float *of = a->kin != NULL ? a->kin : a->x;
+    float *p = mem_array(j->batch * n, sizeof(*p));
+    float *alike = mem_array(n * n, sizeof(*alike));
+    enum err e = p == NULL || alike == NULL
+                     ? err_set(ERR_NOMEM, "no memory for rewards")
+                     : rec_judge_ask(j, a, n, order, p);
+
+    for (size_t b = 0; b < j->batch && e == ERR_OK; b++) {
+        float next = 0;
+
+        rec_plain_alike(of + b * n * w, w, n, alike);
+        for (size_t k = places; k-- > 0;) {
+            next = (float)wish * p[b * n + k] +
+                   (float)(1 - wish) * unlike(alike, n, order + b * n, k) +
+                   LATER * next;
+            out[b * places + k] = next;
+        }
+    }
+    free(alike);
+    free(p);
+    return e;
+}
+
+static const struct rec_slate_maker maker = {
+    .kind = {.pointer = true,
+             .pooled = true,
+             .steered = true,
+             .loss = REC_SLATE_POLICY},
+    .judge = rec_judge_channels,
+    .reward = reward,
+};
+
+REC_SLATE_RERANKER(cmr, "lists between accuracy and diversity (--trade)", maker,
+                   true, " trade")

@@ -1,0 +1,48 @@
+/*
+ * rec/rerank_egr.c - a generator that learns from an evaluator by PPO.
+ *
+ * Reward of a place: what the evaluator says of its item there, and a hundredth
+ * of the next place's reward.
+ *
+ * Source: Huzhang et al., AliExpress learning-to-rank: maximizing online model
+ * performance without going online (EG-Rerank), TKDE 2021.  Differs: like
+ * rerank_seq2slate.c; the best item is taken when serving, the public code
+ * draws one; no discriminator.
+ */
+#include <stdlib.h>
+
+#include "rec/slate.h"
+
+#define LATER 1.0F /* share of the next place's reward */
+
+static enum err reward(struct rec_judge *j, const struct rec_asked *a, size_t n,
+                       size_t places, const uint32_t *order, double wish,
+                       float *out)
+{
+    float *p = mem_array(j->batch * n, sizeof(*p));
+
+    (void)wish;
+    if (p == NULL)
+        return err_set(ERR_NOMEM, "no memory for rewards");
+    const enum err e = rec_judge_ask(j, a, n, order, p);
+
+    for (size_t b = 0; b < j->batch && e == ERR_OK; b++) {
+        float next = 0;
+
+        for (size_t k = places; k-- > 0;) {
+            next = p[b * n + k] + LATER * next;
+            out[b * places + k] = next;
+        }
+    }
+    free(p);
+    return e;
+}
+
+static const struct rec_slate_maker maker = {
+    .kind = {.lstm = true, .loss = REC_SLATE_PPO},
+    .judge = rec_judge_gru,
+    .reward = reward,
+};
+
+REC_SLATE_RERANKER(egr, "a generator that learns from an evaluator (PPO)",
+                   maker, false, "")

@@ -1,0 +1,260 @@
+/*
+ * rec/rec_slate_learn.c - how generators of lists learn, and serve as
+ * re-rankers.
+ *
+ * With a judge: it learns first, from lists as they stand; then the generator
+ * makes lists, the judge says what they are worth, and choices that did better
+ * than the mean of REPEATS lists of the same person become likelier.  The judge
+ * is left behind; a model keeps the generator alone.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "rec/slate.h"
+
+#define REPEATS ((size_t)5)
+
+struct own {
+    struct rec_slate g;
+    const struct rec_slate_maker *how;
+    double wish;     /* when serving */
+    uint32_t *order; /* [batch][n] */
+};
+
+enum err rec_slate_ways_open(struct rec_net *k, const struct rec_model *m,
+                             bool training, const struct rec_slate_maker *how)
+{
+    const struct rec_rerank_opts *o = m->opts;
+    struct own *w = mem_array(1, sizeof(*w));
+
+    if (w == NULL)
+        return err_set(ERR_NOMEM, "no memory for a generator of lists");
+    k->own = w;
+    *w = (struct own){.how = how,
+                      .wish = o->trade,
+                      .order = mem_array(k->batch * k->n, sizeof(*w->order))};
+    if (w->order == NULL)
+        return err_set(ERR_NOMEM, "no memory for a generator of lists");
+    return rec_slate_open(&w->g, k->params, &how->kind, o, k->batch, k->n,
+                          k->features, training);
+}
+
+void rec_slate_ways_close(struct rec_net *k)
+{
+    struct own *w = k->own;
+
+    if (w == NULL)
+        return;
+    rec_slate_close(&w->g);
+    free(w->order);
+    free(w);
+}
+
+enum err rec_slate_ways_order(struct rec_net *k, const struct rec_asked *a,
+                              float *value)
+{
+    struct own *w = k->own;
+
+    rec_slate_steer(&w->g, w->wish);
+    nn_tape_training(w->g.tape, false);
+    ERR_TRY(rec_slate_choose(&w->g, a, 0, w->order));
+    rec_slate_values(&w->g, w->order, value);
+    return ERR_OK;
+}
+
+/* --- learning --------------------------------------------------------------
+ */
+
+struct lesson {
+    struct own *w;
+    struct rec_judge judge;
+    struct nn_optim *optim;
+    uint64_t seed, steps;
+    struct mem_scratch s;
+    uint32_t *order[REPEATS]; /* [batch][n] */
+    float *reward[REPEATS];   /* [batch][places] */
+    float *old[REPEATS];      /* [places][batch] */
+    float *worth;             /* [places][batch] */
+};
+
+static enum err open_lesson(struct lesson *l, const struct rec_net *k)
+{
+    struct own *w = k->own;
+    const size_t cells = w->g.batch * w->g.places;
+
+    for (size_t r = 0; r < REPEATS; r++) {
+        l->order[r] = mem_take(&l->s, w->g.batch, w->g.n, sizeof(uint32_t));
+        l->reward[r] = mem_take(&l->s, cells, 1, sizeof(float));
+        l->old[r] = mem_take(&l->s, cells, 1, sizeof(float));
+    }
+    l->worth = mem_take(&l->s, cells, 1, sizeof(float));
+    l->w = w;
+    return l->s.failed ? err_set(ERR_NOMEM, "no memory to learn to make lists")
+                       : ERR_OK;
+}
+
+/* A step towards what is above the loss that was followed last. */
+static enum err descend(struct lesson *l, double *loss)
+{
+    struct rec_slate *g = &l->w->g;
+
+    *loss = nn_tape_loss(g->tape);
+    if (!isfinite(*loss))
+        return err_set(ERR_NUM, "the generator's loss is not finite: a lower "
+                                "--rate may help");
+    ERR_TRY(nn_tape_backward(g->tape));
+    ERR_TRY(nn_optim_step(l->optim));
+    nn_tape_step(g->tape, nn_optim_steps(l->optim));
+    return ERR_OK;
+}
+
+static uint64_t draw_name(const struct lesson *l, size_t repeat)
+{
+    return rng_derive(l->seed, RNG_NOISE, l->steps * REPEATS + repeat) | 1;
+}
+
+/* What was taken comes before what was not, along lists that it makes. */
+static enum err label_step(void *arg, struct rec_step *p, uint64_t epoch,
+                           double *loss)
+{
+    struct lesson *l = arg;
+    struct rec_slate *g = &l->w->g;
+
+    (void)epoch;
+    ERR_TRY(rec_slate_choose(g, &p->asked, draw_name(l, 0), l->order[0]));
+    ERR_TRY(rec_slate_follow(g, &p->asked, l->order[0], p->label));
+    l->steps++;
+    return descend(l, loss);
+}
+
+/* Rewards of the repeats, less their mean, by their deviation. */
+static void advantages(struct lesson *l, size_t repeat)
+{
+    const struct rec_slate *g = &l->w->g;
+
+    for (size_t b = 0; b < g->batch; b++) {
+        for (size_t k = 0; k < g->places; k++) {
+            double mean = 0, square = 0;
+
+            for (size_t r = 0; r < REPEATS; r++)
+                mean += (double)l->reward[r][b * g->places + k] / REPEATS;
+            for (size_t r = 0; r < REPEATS; r++) {
+                const double d = (double)l->reward[r][b * g->places + k] - mean;
+
+                square += d * d / REPEATS;
+            }
+            const double unit = square > 1e-12 ? 1 / sqrt(square) : 1;
+
+            l->worth[k * g->batch + b] =
+                (float)(((double)l->reward[repeat][b * g->places + k] - mean) *
+                        unit);
+        }
+    }
+}
+
+/* Lists of its own, and what the judge says of them. */
+static enum err try_lists(struct lesson *l, struct rec_step *p, double wish)
+{
+    struct rec_slate *g = &l->w->g;
+
+    nn_tape_training(g->tape, false);
+    for (size_t r = 0; r < REPEATS; r++) {
+        ERR_TRY(rec_slate_choose(g, &p->asked, draw_name(l, r), l->order[r]));
+        ERR_TRY(l->w->how->reward(&l->judge, &p->asked, g->n, g->places,
+                                  l->order[r], wish, l->reward[r]));
+        if (g->kind->loss != REC_SLATE_PPO)
+            continue;
+        /* probabilities before the steps that these lists lead to */
+        nn_tape_fill(g->tape, g->worth, 0);
+        nn_tape_fill(g->tape, g->old, 0);
+        ERR_TRY(rec_slate_follow(g, &p->asked, l->order[r], NULL));
+        nn_tape_get(g->tape, g->cost, l->old[r]);
+        for (size_t e = 0; e < g->batch * g->places; e++)
+            l->old[r][e] = -l->old[r][e];
+    }
+    nn_tape_training(g->tape, true);
+    return ERR_OK;
+}
+
+static enum err reward_step(void *arg, struct rec_step *p, uint64_t epoch,
+                            double *loss)
+{
+    struct lesson *l = arg;
+    struct rec_slate *g = &l->w->g;
+    double wish = 1, last = 0;
+
+    (void)epoch;
+    if (g->kind->steered)
+        wish = rng_f64(l->seed, RNG_PROJECT, l->steps);
+    rec_slate_steer(g, wish);
+    ERR_TRY(try_lists(l, p, wish));
+    for (size_t r = 0; r < REPEATS; r++) {
+        advantages(l, r);
+        nn_tape_set(g->tape, g->worth, l->worth);
+        if (g->kind->loss == REC_SLATE_PPO)
+            nn_tape_set(g->tape, g->old, l->old[r]);
+        ERR_TRY(rec_slate_follow(g, &p->asked, l->order[r], NULL));
+        ERR_TRY(descend(l, &last));
+        *loss += last / REPEATS;
+    }
+    l->steps++;
+    return ERR_OK;
+}
+
+static enum err learn_judge(struct lesson *l, struct nn_params **params,
+                            const struct rec_net *k, const struct rec_model *m,
+                            const struct rec_lessons *t)
+{
+    ERR_TRY(nn_params_new(params, NN_F32, m->seed));
+    ERR_TRY(rec_judge_open(&l->judge, *params, l->w->how->judge, m->opts,
+                           k->batch, k->n, k->features, true));
+    return rec_judge_learn(&l->judge, m, t);
+}
+
+static enum err learn_lists(struct lesson *l, const struct rec_net *k,
+                            const struct rec_model *m,
+                            const struct rec_lessons *t)
+{
+    const struct rec_rerank_opts *o = m->opts;
+    const bool labels = l->w->how->judge == NULL;
+    const size_t batches = (t->n + k->batch - 1) / k->batch;
+    const struct nn_optim_opt adam = {.kind = NN_ADAM,
+                                      .lr = o->rate,
+                                      .decay = o->decay,
+                                      .clip = 5,
+                                      .rate = NN_RATE_COSINE,
+                                      .period = batches * (uint64_t)o->epochs *
+                                                (labels ? 1 : REPEATS)};
+    struct rec_step p;
+
+    ERR_TRY(nn_optim_new(&l->optim, k->params, &adam));
+    enum err e = rec_step_open(&p, k->batch, t);
+
+    if (e == ERR_OK)
+        e = rec_lessons_pass(t, &p, m->seed, (size_t)o->epochs,
+                             "learning to make lists",
+                             labels ? label_step : reward_step, l);
+    rec_step_close(&p);
+    return e;
+}
+
+enum err rec_slate_ways_learn(struct rec_net *k, const struct rec_model *m,
+                              const struct rec_lessons *t,
+                              const struct rec_slate_maker *how)
+{
+    struct lesson l = {.seed = m->seed};
+    struct nn_params *judges = NULL;
+    enum err e = open_lesson(&l, k);
+
+    if (e == ERR_OK && how->judge != NULL)
+        e = learn_judge(&l, &judges, k, m, t);
+    if (e == ERR_OK)
+        e = learn_lists(&l, k, m, t);
+    rec_judge_close(&l.judge);
+    nn_params_free(judges);
+    nn_optim_free(l.optim);
+    mem_drop(&l.s);
+    return e;
+}

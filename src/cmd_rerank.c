@@ -1,0 +1,238 @@
+/* src/cmd_rerank.c - re-rankers: over a first stage, or over ready-made lists.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "rec/clicks.h"
+#include "rec/ready.h"
+#include "src/rerank.h"
+#include "unlearn/shards.h"
+
+static struct cmd_rerank_values v;
+static struct rec_model *model; /* made by more() */
+
+#define AT(field) offsetof(struct cmd_rerank_values, field)
+enum { TRAIN = 1, READY = 2, IMPORT = 4, WORLD = 8 };
+static const struct opt rows[] = {
+    {"model", 0, OPT_TEXT, AT(model), NULL, 0, 0, "RERANKER",
+     "train: what orders the lists (`recd list rerankers`)"},
+    {"name", 0, OPT_TEXT, AT(name), NULL, 0, 0, "NAME",
+     "train --base: what to call it (else rerank)"},
+    {"lists", 0, OPT_TEXT, AT(lists), NULL, 0, 0, "FILE",
+     "train: ready-made lists to learn from, instead of --base"},
+    {"test", 0, OPT_TEXT, AT(test), NULL, 0, 0, "FILE",
+     "train --lists: lists to measure on"},
+    {"score", 0, OPT_INT, AT(score), "0", 0, 100000, "N",
+     "train --lists: the feature that is the first stage's score; 0 = none, "
+     "and lists are shuffled"},
+    {"category", 0, OPT_INT, AT(category), "0", 0, 100000, "N",
+     "train --lists: the feature that is the number of a category; 0 = none"},
+    {"k", 'k', OPT_TEXT, AT(k), "5,10,20", 0, 0, "LIST",
+     "train: lengths of the lists that are measured, ascending"},
+    {"output", 'o', OPT_TEXT, AT(output), NULL, 0, 0, "FILE",
+     "import, world: where to; train --lists: scores of the test lists"},
+    {"format", 0, OPT_CHOICE, AT(format), "libsvm", 0, 0,
+     "libsvm|librerank|rechorus", "import: what the file is"},
+    {"query", 0, OPT_TEXT, AT(query), NULL, 0, 0, "FILE",
+     "import --format libsvm: the length of each list, one a line"},
+    {"count", 0, OPT_INT, AT(count), "20000", 1, 1e8, "N", "world: lists"},
+    {"length", 0, OPT_INT, AT(length), "10", 2, REC_LIST_MOST, "N",
+     "world: items of a list"},
+    {"part", 0, OPT_INT, AT(part), "1", 1, 1e9, "N",
+     "world: other people of the same world (1 to learn from, 2 to test...)"},
+    {NULL, 0, OPT_BOOL, 0, NULL, 0, 0, NULL, NULL},
+};
+
+static const struct opt_use use[] = {
+    {"model", TRAIN | READY}, {"name", TRAIN},
+    {"lists", READY},         {"test", READY},
+    {"score", READY},         {"category", READY},
+    {"k", TRAIN | READY},     {"output", READY | IMPORT | WORLD},
+    {"format", IMPORT},       {"query", IMPORT},
+    {"count", WORLD},         {"length", WORLD},
+    {"part", WORLD},          {NULL, 0},
+};
+
+static enum err more(int argc, char **argv, struct opt_set *set)
+{
+    const struct rec_model_ops *ops;
+    bool train = false;
+
+    for (int i = 0; i < argc; i++)
+        train = train || strcmp(argv[i], "train") == 0;
+    if (!train)
+        return ERR_OK;
+    ERR_TRY(rec_model_find("rerank", &ops));
+    ERR_TRY(rec_model_new(&model, ops));
+    *set = (struct opt_set){ops->opts, model->opts, "options of train"};
+    return ERR_OK;
+}
+
+/* --- over a first stage ----------------------------------------------------
+ */
+
+static enum err load(const struct cmd_common *c, struct rec_data *d,
+                     struct sto_model *info)
+{
+    struct cmd_opened o = {0};
+    uint64_t removals = 0;
+    enum err e = cmd_ui_open(&o, c);
+
+    if (e == ERR_OK)
+        e = sto_removals(o.v, &removals);
+    if (e == ERR_OK)
+        e = rec_data_load(d, o.v);
+    info->removals = removals + 1;
+    cmd_ui_close(&o);
+    return e;
+}
+
+static enum err keep(const struct cmd_common *c, const struct rec_data *d,
+                     struct sto_model *info)
+{
+    struct unl_plan plan;
+    struct sto *st;
+
+    opt_defaults(unl_plan_rows, &plan);
+    ERR_TRY(sto_open(&st, cmd_ui_store_dir(c), STO_WRITE));
+    info->trained_at = (int64_t)time(NULL);
+    const enum err e = unl_save(model, &plan, d, st, info);
+
+    sto_close(st);
+    return e;
+}
+
+static void say(const struct cmd_common *c, const struct sto_model *info,
+                const struct cmd_rerank_reports *r, const size_t *cut,
+                size_t lists)
+{
+    const struct rec_rerank_opts *o = model->opts;
+    char hex[2 * KEY_DIGEST_BYTES + 1];
+
+    key_hex(info->digest, KEY_DIGEST_BYTES, hex);
+    if (c->json) {
+        cmd_ui_json(
+            json_pack("{s:s, s:s, s:s, s:I, s:{s:o, s:o, s:o}, s:f, s:s}",
+                      "name", info->name, "model", o->ranker, "base", o->base,
+                      "lists", (json_int_t)lists, "metrics", "before",
+                      cmd_report_json(&r->before, cut), "after",
+                      cmd_report_json(&r->after, cut), "ceiling",
+                      cmd_report_json(&r->ceiling, cut), "seconds",
+                      info->seconds, "digest", hex));
+        return;
+    }
+    printf("%s: %s over %s, trained in %.2f s\n", info->name, o->ranker,
+           o->base, info->seconds);
+    if (r->after.n_cuts > 0)
+        cmd_rerank_print(r, cut);
+    else
+        printf("no test rows to measure on\n");
+    printf("digest %s\n", hex);
+}
+
+static enum err measure(const struct cmd_common *c,
+                        struct cmd_rerank_reports *r, const size_t *cut,
+                        size_t n)
+{
+    struct cmd_opened o = {0};
+    bool both;
+    enum err e = cmd_ui_open(&o, c);
+
+    if (e == ERR_OK)
+        e = cmd_rerank_evaluate(model, o.v, cut, n, r, &both);
+    cmd_ui_close(&o);
+    if (e == ERR_NOTFOUND) { /* trained all the same */
+        r->after.n_cuts = 0;
+        return ERR_OK;
+    }
+    return e;
+}
+
+static enum err train_on_store(const struct cmd_common *c)
+{
+    struct sto_model info = {0};
+    struct cmd_rerank_reports r = {.after = {.n_cuts = 0}};
+    struct rec_data d = {0};
+    size_t cut[8], n = 0;
+    enum err e = cmd_cuts(v.k, cut, &n);
+
+    (void)snprintf(info.name, sizeof(info.name), "%s",
+                   v.name != NULL ? v.name : "rerank");
+    if (e == ERR_OK)
+        e = load(c, &d, &info);
+    const double start = cmd_ui_now();
+
+    if (e == ERR_OK)
+        e = rec_model_fit(model, &d, NULL);
+    info.seconds = cmd_ui_now() - start;
+    if (e == ERR_OK)
+        e = keep(c, &d, &info);
+    if (e == ERR_OK)
+        e = measure(c, &r, cut, n);
+    if (e == ERR_OK)
+        say(c, &info, &r, cut, d.n_users);
+    sto_model_free(&info);
+    rec_data_free(&d);
+    return e;
+}
+
+/* --- what was asked for ----------------------------------------------------
+ */
+
+static enum err train(const struct cmd_common *c)
+{
+    const bool ready = v.lists != NULL;
+
+    ERR_TRY(opt_check_use(rows, &v, use, ready ? READY : TRAIN,
+                          ready ? "train --lists" : "train --base"));
+    if (v.model != NULL)
+        ERR_TRY(opt_assign(model->ops->opts, model->opts, "ranker", v.model));
+    model->seed = (uint64_t)c->seed;
+    return ready ? cmd_rerank_ready(&v, model, c) : train_on_store(c);
+}
+
+static enum err world(const struct cmd_common *c)
+{
+    struct cmd_output out;
+
+    ERR_TRY(opt_check_use(rows, &v, use, WORLD, "world"));
+    ERR_TRY(cmd_ui_create(&out, v.output));
+    return cmd_ui_finish(
+        &out, rec_clicks_write(out.file, (size_t)v.count, (size_t)v.length,
+                               (uint64_t)c->seed, (uint64_t)v.part));
+}
+
+static int run(const struct cmd_common *c, int n_words, char **word)
+{
+    const char *what = n_words > 0 ? word[0] : "";
+    enum err e;
+
+    if (strcmp(what, "train") == 0 && n_words == 1)
+        e = train(c);
+    else if (strcmp(what, "world") == 0 && n_words == 1)
+        e = world(c);
+    else if (strcmp(what, "import") == 0 && n_words == 2) {
+        e = opt_check_use(rows, &v, use, IMPORT, "import");
+        if (e == ERR_OK)
+            e = cmd_rerank_import(&v, word[1], c);
+    } else
+        e = err_set(ERR_ARG, "say what: rerank train, rerank import FILE or "
+                             "rerank world");
+    rec_model_free(model);
+    model = NULL;
+    return cmd_ui_exit(e);
+}
+
+extern const struct cmd cmd_rerank;
+const struct cmd cmd_rerank = {
+    .name = "rerank",
+    .words = "train --base MODEL --model RERANKER | train --lists FILE --test "
+             "FILE --model RERANKER | import FILE | world",
+    .help = "order lists anew: over a first stage, or ready-made lists",
+    .opts = rows,
+    .values = &v,
+    .more = more,
+    .writes = true,
+    .run = run,
+};

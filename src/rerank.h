@@ -1,0 +1,41 @@
+/* src/rerank.h - the parts of `recd rerank`. */
+#ifndef SRC_RERANK_H
+#define SRC_RERANK_H
+
+#include "rec/metrics.h"
+#include "rec/model.h"
+#include "src/ui.h"
+
+/* Parse "10,20,50": up to 8 ascending numbers from 1 to 10000.  ERR_ARG. */
+ERR_CHECK
+enum err cmd_cuts(const char *text, size_t cut[8], size_t *n);
+
+/* A re-ranker, what it starts from, and the ceiling. */
+struct cmd_rerank_reports {
+    struct rec_report before, after, ceiling;
+};
+/* m on the store's test rows; before and ceiling only for a re-ranker (*both
+ * says). */
+ERR_CHECK
+enum err cmd_rerank_evaluate(const struct rec_model *m, struct sto_view *v,
+                             const size_t *cut, size_t n,
+                             struct cmd_rerank_reports *out, bool *both);
+void cmd_rerank_print(const struct cmd_rerank_reports *r, const size_t *cut);
+/* {"recall@20": ...} */
+json_t *cmd_report_json(const struct rec_report *r, const size_t *cut);
+
+struct cmd_rerank_values {
+    const char *model, *name, *lists, *test, *output, *format, *query, *k;
+    int64_t score, category, count, length, part;
+};
+
+/* Train on ready-made lists and measure. */
+ERR_CHECK
+enum err cmd_rerank_ready(const struct cmd_rerank_values *v,
+                          struct rec_model *m, const struct cmd_common *c);
+/* Lists of other programs as ready-made ones. */
+ERR_CHECK
+enum err cmd_rerank_import(const struct cmd_rerank_values *v, const char *path,
+                           const struct cmd_common *c);
+
+#endif

@@ -1,0 +1,86 @@
+/* src/rerank_report.c - before, after, and the ceiling. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "rec/rerank.h"
+#include "src/rerank.h"
+
+enum err cmd_cuts(const char *text, size_t cut[8], size_t *n)
+{
+    const char *p = text;
+
+    for (*n = 0; *n < 8; p++) {
+        char *end;
+        const long k = strtol(p, &end, 10);
+
+        if (end == p || k < 1 || k > 10000 ||
+            (*n > 0 && (size_t)k <= cut[*n - 1]))
+            break;
+        cut[(*n)++] = (size_t)k;
+        if (*end == '\0')
+            return ERR_OK;
+        if (*end != ',')
+            break;
+        p = end;
+    }
+    return err_set(ERR_ARG,
+                   "--k \"%s\": up to 8 ascending numbers from 1 to "
+                   "10000, like 10,20,50",
+                   text);
+}
+
+enum err cmd_rerank_evaluate(const struct rec_model *m, struct sto_view *v,
+                             const size_t *cut, size_t n,
+                             struct cmd_rerank_reports *out, bool *both)
+{
+    struct rec_data train = {0}, test = {0};
+    size_t among = 0;
+    const struct rec_model *base = rec_rerank_base(m, &among);
+    enum err e = rec_data_load_in(&train, v, STO_TRAIN, m->user_key, m->n_users,
+                                  m->item_key, m->n_items);
+
+    if (e == ERR_OK)
+        e = rec_data_load_in(&test, v, STO_TEST, m->user_key, m->n_users,
+                             m->item_key, m->n_items);
+    if (e == ERR_OK && test.n_rows == 0)
+        e = err_set(ERR_NOTFOUND, "the store holds no test rows (make some "
+                                  "with `recd split --test 0.2`, or `recd "
+                                  "import --as test FILE`)");
+    if (e == ERR_OK)
+        e = rec_evaluate(m, &train, &test, cut, n, &out->after);
+    *both = base != NULL;
+    if (e == ERR_OK && base != NULL)
+        e = rec_evaluate(base, &train, &test, cut, n, &out->before);
+    if (e == ERR_OK && base != NULL)
+        e = rec_evaluate_ceiling(base, &train, &test, among, cut, n,
+                                 &out->ceiling);
+    rec_data_free(&train);
+    rec_data_free(&test);
+    return e;
+}
+
+json_t *cmd_report_json(const struct rec_report *r, const size_t *cut)
+{
+    json_t *o = json_object();
+    char key[32];
+
+    for (int k = 0; k < REC_METRICS; k++) {
+        for (size_t c = 0; c < r->n_cuts; c++) {
+            (void)snprintf(key, sizeof(key), "%s@%zu", rec_metric_name[k],
+                           cut[c]);
+            (void)json_object_set_new(o, key, json_real(r->value[c][k]));
+        }
+    }
+    return o;
+}
+
+void cmd_rerank_print(const struct cmd_rerank_reports *r, const size_t *cut)
+{
+    printf("%-14s%12s%12s%12s\n", "", "before", "after", "ceiling");
+    for (int k = 0; k < REC_METRICS; k++) {
+        for (size_t c = 0; c < r->after.n_cuts; c++)
+            printf("%9s@%-4zu%12.5f%12.5f%12.5f\n", rec_metric_name[k], cut[c],
+                   r->before.value[c][k], r->after.value[c][k],
+                   r->ceiling.value[c][k]);
+    }
+}
