@@ -76,8 +76,14 @@ static enum err reward(struct rec_judge *j, const struct rec_asked *a, size_t n,
                           : rec_judge_ask(j, a, n, order, r.whole);
 
     (void)wish;
-    for (size_t b = 0; b < j->batch && e == ERR_OK; b++)
-        memcpy(out + b * places, r.whole + b * n, places * sizeof(*out));
+    for (size_t b = 0; b < j->batch && e == ERR_OK; b++) {
+        float next = 0;
+
+        for (size_t k = places; k-- > 0;) {
+            next += r.whole[b * n + k];
+            out[b * places + k] = next;
+        }
+    }
     for (size_t k = 0; k < places && e == ERR_OK; k++)
         e = others(j, a, n, order, k, &r, out, places);
     mem_drop(&s);
@@ -85,8 +91,8 @@ static enum err reward(struct rec_judge *j, const struct rec_asked *a, size_t n,
 }
 
 static const struct rec_slate_maker maker = {
-    .kind = {.pointer = true, .pooled = true, .loss = REC_SLATE_POLICY},
-    .judge = rec_judge_gru,
+    .kind = {.pointer = true, .pooled = true, .loss = REC_SLATE_PPO},
+    .judge = rec_judge_attending,
     .reward = reward,
 };
 
