@@ -76,7 +76,7 @@ struct nn_tensor *rec_judge_channels(struct nn_tape *t,
 
     met = nn_linear(t, met, "judge/met", l->dim, NN_RELU);
     channel[0] = l->x;
-    channel[1] = spread(t, l, nn_reduce_axis_mean(t, in, 1));
+    channel[1] = spread(t, l, rec_lists_mean(t, l, in));
     channel[2] = own;
     channel[3] = nn_attend_self(t, in, "judge/attend", l->dim, &all);
     channel[4] = nn_gru(t, l->x, "judge/gru", l->dim, &read);

@@ -96,6 +96,11 @@ const struct rec_model *rec_rerank_base(const struct rec_model *m,
 /* [batch][n][1] -> [batch][n]. */
 struct nn_tensor *rec_lists_flat(struct nn_tape *t, const struct rec_lists *l,
                                  struct nn_tensor *scores);
+/* What stands in the lists, x [batch][n][d], summed and divided by n:
+ * [batch][d].
+ */
+struct nn_tensor *rec_lists_mean(struct nn_tape *t, const struct rec_lists *l,
+                                 struct nn_tensor *x);
 /* One block of self-attention and of two layers, each added to what it reads
  * and normalised (Vaswani et al., 2017); x [batch][n][l->dim].  The parameters
  * are NAME/... */

@@ -38,6 +38,18 @@ struct nn_tensor *rec_lists_flat(struct nn_tape *t, const struct rec_lists *l,
     return nn_shape_as(t, scores, 2, (size_t[]){l->batch, l->n});
 }
 
+struct nn_tensor *rec_lists_mean(struct nn_tape *t, const struct rec_lists *l,
+                                 struct nn_tensor *x)
+{
+    const size_t d = x->dim[2];
+    struct nn_tensor *weight =
+        nn_shape_as(t, l->mask, 3, (size_t[]){l->batch, 1, l->n});
+
+    x = nn_linear_product(t, weight, x, false); /* [batch][1][d] */
+    return nn_map_scale(t, nn_shape_as(t, x, 2, (size_t[]){l->batch, d}),
+                        1 / (double)l->n, 0);
+}
+
 /* Names are kept by the tape, so that they may be made here. */
 static const char *part_of(char out[64], const char *name, const char *part)
 {

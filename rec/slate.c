@@ -86,12 +86,13 @@ static void build(struct rec_slate *g, const struct rec_rerank_opts *o)
     struct nn_tensor *first = nn_linear_product(
         g->tape, nn_shape_slice(g->tape, g->x, 2, 0, 1),
         nn_linear_param(g->tape, "net/first", 2, (size_t[]){1, 1}, one), false);
+    const struct rec_lists l = {.mask = g->mask, .batch = g->batch, .n = g->n};
     struct state s = {NULL, NULL};
 
     first = nn_shape_as(g->tape, first, 2, list);
     if (g->kind->pooled)
-        s.h = nn_linear(g->tape, nn_reduce_axis_mean(g->tape, item, 1),
-                        "gen/start", dim, NN_TANH);
+        s.h = nn_linear(g->tape, rec_lists_mean(g->tape, &l, item), "gen/start",
+                        dim, NN_TANH);
     if (g->kind->lstm && s.h != NULL)
         s.cell = s.h;
     if (g->kind->steered)
