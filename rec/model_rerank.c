@@ -482,6 +482,21 @@ static enum err score(const struct rec_model *m, const struct rec_query *q,
     return e;
 }
 
+enum err rec_rerank_steer(struct rec_model *m, double trade)
+{
+    struct rec_rerank_opts *o = m->opts;
+    const struct rec_reranker *how;
+
+    if (m->ops != &rec_model_rerank)
+        return err_set(ERR_ARG, "--trade is for re-rankers");
+    ERR_TRY(rec_reranker_find(o->ranker, &how));
+    if (how->reads == NULL || !is_word(how->reads, "trade"))
+        return err_set(ERR_ARG, "--trade means nothing to --ranker %s",
+                       o->ranker);
+    o->trade = trade;
+    return ERR_OK;
+}
+
 const struct rec_model *rec_rerank_base(const struct rec_model *m,
                                         size_t *among)
 {

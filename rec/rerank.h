@@ -93,6 +93,11 @@ enum err rec_reranker_find(const char *name, const struct rec_reranker **out);
 const struct rec_model *rec_rerank_base(const struct rec_model *m,
                                         size_t *among);
 
+/* Serve m with another --trade than it was trained with (0..1).  ERR_ARG: m is
+ * no re-ranker that has one. */
+ERR_CHECK
+enum err rec_rerank_steer(struct rec_model *m, double trade);
+
 /* [batch][n][1] -> [batch][n]. */
 struct nn_tensor *rec_lists_flat(struct nn_tape *t, const struct rec_lists *l,
                                  struct nn_tensor *scores);

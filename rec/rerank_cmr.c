@@ -4,21 +4,20 @@
  *
  * One generator for all preferences: the weights of its last layer come out of
  * a small network that reads the preference.  Reward of a place: preference
- * times what the evaluator says, and the rest times how unlike the item is to
- * all that stands above; later places count with .3 to the power of how far
- * they are.
+ * times what the evaluator says of its item and those below, in means of the
+ * batch, and the rest times how unlike they are to what stands above them.
  *
  * Source: Chen et al., Controllable multi-objective re-ranking with policy
- * hypernetworks, KDD 2023.  Differs: diversity is one less the largest cosine
- * of kinship (of features, where lists have no items), not of categories;
- * advantages are against lists of the same person.
+ * hypernetworks, KDD 2023.  Differs: the public code counts a later place with
+ * .3 to the power of how far it is, which does not see what a click costs
+ * below; diversity is one less the largest cosine of kinship (of features,
+ * where lists have no items), not of categories; advantages are against lists
+ * of the same person.
  */
 #include <stdlib.h>
 
 #include "rec/rerank_plain.h"
 #include "rec/slate.h"
-
-#define LATER 1.0F
 
 /* One less the largest cosine with what stands above; the first is no nearer
  * to anything. */
@@ -47,14 +46,18 @@ static enum err reward(struct rec_judge *j, const struct rec_asked *a, size_t n,
                      ? err_set(ERR_NOMEM, "no memory for rewards")
                      : rec_judge_ask(j, a, n, order, p);
 
+    double mean = 1e-6; /* so that both rewards are about 1 */
+
+    for (size_t at = 0; at < j->batch * n && e == ERR_OK; at++)
+        mean += (double)p[at] / (double)(j->batch * n);
     for (size_t b = 0; b < j->batch && e == ERR_OK; b++) {
         float next = 0;
 
         rec_plain_alike(of + b * n * w, w, n, alike);
         for (size_t k = places; k-- > 0;) {
-            next = (float)wish * p[b * n + k] +
+            next = (float)(wish * (double)p[b * n + k] / mean) +
                    (float)(1 - wish) * unlike(alike, n, order + b * n, k) +
-                   LATER * next;
+                   next;
             out[b * places + k] = next;
         }
     }

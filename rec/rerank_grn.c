@@ -2,12 +2,13 @@
  * rec/rerank_grn.c - a pointer network whose places are rewarded for
  * themselves and for what they do to the others.
  *
- * Reward of a place: what the evaluator says of its item, and how much more the
- * others are taken than if the item were not there.
+ * Reward of a place: what the evaluator says of its item and of all below, and
+ * how much more the others are taken than if the item were not there.
  *
  * Source: Feng et al., GRN: Generative rerank network for context-wise
- * recommendation, arXiv 2104.00860.  Differs: an item that is taken out leaves
- * an empty place at the end.
+ * recommendation, arXiv 2104.00860.  Differs: the paper's own reward is that
+ * of the item alone; an item that is taken out leaves an empty place at the
+ * end.
  */
 #include <stdlib.h>
 #include <string.h>

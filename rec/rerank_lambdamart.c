@@ -22,8 +22,10 @@
 /* Rows of all lists, one behind the other. */
 struct rows {
     const struct rec_lessons *t;
-    size_t *ptr;   /* [lists + 1] */
-    float *x;      /* [rows][features] */
+    size_t *ptr;                    /* [lists + 1] */
+    float *x;                       /* [rows][features] */
+    double *gain;                   /* [rows] 2^label - 1 */
+    double discount[REC_LIST_MOST]; /* of places */
     double *ideal; /* [lists] 1 / DCG of the best order, or 0 */
     const double *score;
     float *g, *h;
@@ -34,11 +36,6 @@ static double gain_of(float label)
     return krn_power_f64(2, (double)label) - 1;
 }
 
-static double discount(size_t place)
-{
-    return 1 / krn_log2_f64((double)place + 2);
-}
-
 /* Items i above j in `order`; add what their pair says. */
 static double pair(const struct rows *r, size_t l, size_t i, size_t j,
                    size_t place_i, size_t place_j)
@@ -47,8 +44,8 @@ static double pair(const struct rows *r, size_t l, size_t i, size_t j,
     const bool i_better = label[i] > label[j];
     const size_t better = r->ptr[l] + (i_better ? i : j);
     const size_t worse = r->ptr[l] + (i_better ? j : i);
-    const double delta = fabs(gain_of(label[i]) - gain_of(label[j])) *
-                         fabs(discount(place_i) - discount(place_j)) *
+    const double delta = fabs(r->gain[better] - r->gain[worse]) *
+                         fabs(r->discount[place_i] - r->discount[place_j]) *
                          r->ideal[l];
     const double far = r->score[better] - r->score[worse];
     const double rho = 1 / (1 + krn_exp2_f64(LOG2_E * far));
@@ -108,7 +105,7 @@ static int by_label(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-static double ideal_of(const float *label, size_t n)
+static double ideal_of(const struct rows *r, const float *label, size_t n)
 {
     float best[REC_LIST_MOST];
     double sum = 0;
@@ -117,7 +114,7 @@ static double ideal_of(const float *label, size_t n)
         best[k] = label[k];
     qsort(best, n, sizeof(*best), by_label);
     for (size_t k = 0; k < n && k < TOP; k++)
-        sum += gain_of(best[k]) * discount(k);
+        sum += gain_of(best[k]) * r->discount[k];
     return sum > 0 ? 1 / sum : 0;
 }
 
@@ -128,8 +125,11 @@ static enum err take_rows(struct rows *r, struct mem_scratch *s)
     r->ptr = mem_take(s, t->n + 1, 1, sizeof(*r->ptr));
     r->x = mem_take_raw(s, t->n * t->list, t->features, sizeof(*r->x));
     r->ideal = mem_take(s, t->n, 1, sizeof(*r->ideal));
+    r->gain = mem_take(s, t->n, t->list, sizeof(*r->gain));
     if (s->failed)
         return err_set(ERR_NOMEM, "no memory for rows of trees");
+    for (size_t k = 0; k < REC_LIST_MOST; k++)
+        r->discount[k] = 1 / krn_log2_f64((double)k + 2);
     for (size_t l = 0; l < t->n; l++) {
         const float *x = t->x + l * t->list * t->features;
         size_t n = 0;
@@ -140,7 +140,9 @@ static enum err take_rows(struct rows *r, struct mem_scratch *s)
                     x[n * t->features + f];
         }
         r->ptr[l + 1] = r->ptr[l] + n;
-        r->ideal[l] = ideal_of(t->label + l * t->list, n);
+        for (size_t k = 0; k < n; k++)
+            r->gain[r->ptr[l] + k] = gain_of(t->label[l * t->list + k]);
+        r->ideal[l] = ideal_of(r, t->label + l * t->list, n);
     }
     return ERR_OK;
 }

@@ -3,11 +3,13 @@
 #include <string.h>
 
 #include "rec/metrics.h"
+#include "rec/rerank.h"
 #include "src/rerank.h"
 
 static struct values {
     const char *name, *rerank, *k;
     int64_t level;
+    double trade;
 } v;
 
 #define AT(field) offsetof(struct values, field)
@@ -19,6 +21,9 @@ static const struct opt rows[] = {
      "ceiling"},
     {"k", 'k', OPT_TEXT, AT(k), "10,20,50", 0, 0, "LIST",
      "lengths of the lists, ascending"},
+    {"trade", 0, OPT_REAL, AT(trade), "-1", -1, 1, "W",
+     "re-rankers mmr, dpp and cmr: another weight of the score against being "
+     "unlike than in training; -1 = the same"},
     {"level", 0, OPT_INT, AT(level), "0", 0, 64, "L",
      "of nested models (`train --levels`): 1 is the sparsest; 0 = everything"},
     {NULL, 0, OPT_BOOL, 0, NULL, 0, 0, NULL, NULL},
@@ -72,6 +77,8 @@ static enum err open_named(struct cmd_opened *o, const struct cmd_common *c)
     ERR_TRY(cmd_ui_open_model(o, c, v.rerank != NULL ? v.rerank : v.name));
     if (v.rerank != NULL && strcmp(o->info.model, "rerank") != 0)
         return err_set(ERR_ARG, "\"%s\" is no re-ranker", v.rerank);
+    if (v.trade >= 0)
+        ERR_TRY(rec_rerank_steer(o->m, v.trade));
     return rec_model_set_level(o->m, (size_t)v.level);
 }
 

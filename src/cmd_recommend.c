@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "rec/rank.h"
+#include "rec/rerank.h"
 #include "src/ui.h"
 
 #define BATCH 4096
@@ -14,6 +15,7 @@
 static struct values {
     const char *name, *rerank, *user, *output, *format;
     int64_t k, level;
+    double trade;
     bool all, include_seen;
 } v;
 
@@ -28,6 +30,9 @@ static const struct opt rows[] = {
      "which model (else the only one)"},
     {"rerank", 0, OPT_TEXT, AT(rerank), NULL, 0, 0, "R",
      "a re-ranker (`recd rerank train --name R`), with its first stage"},
+    {"trade", 0, OPT_REAL, AT(trade), "-1", -1, 1, "W",
+     "re-rankers mmr, dpp and cmr: another weight of the score against being "
+     "unlike than in training; -1 = the same"},
     {"level", 0, OPT_INT, AT(level), "0", 0, 64, "L",
      "of nested models (`train --levels`): 1 is the sparsest; 0 = everything"},
     {"include-seen", 0, OPT_BOOL, AT(include_seen), NULL, 0, 0, NULL,
@@ -250,6 +255,8 @@ static int run(const struct cmd_common *c, int n_words, char **word)
 
     if (e == ERR_OK)
         e = rec_model_set_level(o.m, (size_t)v.level);
+    if (e == ERR_OK && v.trade >= 0)
+        e = rec_rerank_steer(o.m, v.trade);
 
     if (e == ERR_OK) {
         l.in_array = c->json;

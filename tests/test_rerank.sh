@@ -106,6 +106,14 @@ for model in mir egr cmr mmr dpp pier seq2slate grn prs; do
     expect 0 r recommend --all --rerank many -k 3 --format csv --output "$dir/lists.csv"
     [ "$(wc -l <"$dir/lists.csv")" -ge 900 ] || fail "$model: $(wc -l <"$dir/lists.csv") rows"
 done
+# one network for all preferences
+expect 0 r rerank train --base itemknn --model cmr --also "" --candidates 12 --epochs 2 --dim 8 --places 8 --name steered
+for trade in 0 1; do
+    expect 0 r recommend --all --rerank steered -k 5 --format csv --output "$dir/lists.$trade" --trade $trade
+done
+cmp -s "$dir/lists.0" "$dir/lists.1" && fail "the preference changes nothing"
+expect 2 r recommend --all --rerank trees --trade 0.5
+say "trade means nothing to --ranker lambdamart"
 expect 0 r evaluate --rerank trees --k 5,20 --json
 for field in '"metrics":' '"before":' '"ceiling":'; do say "$field"; done
 best=$(number ceiling recall@5) after=$(number metrics recall@5)
