@@ -24,9 +24,9 @@ remedies() { "$recd" simulate "$bench/remedies.policy" || [ $? = 3 ]; }
 # One's own effect on the recommender: trained again with the best choice of
 # each of 200 people.
 retrain() {
-    for set in ml-1m lastfm; do for m in whole+binary blocks:8+prefix blocks:8+free; do
+    for set in ml-1m lastfm; do [ $set = ml-1m ] && bound=0.01 || bound=0.003; for m in whole+binary blocks:8+prefix blocks:8+free; do
         echo "$set itemknn $m: residual, of the 200, the same by training again, own effect, its size, utility:" \
-            "$(one --store $set --model itemknn --mechanism $m --sensitivity lognormal:0.2 --retrain 200 --min-people 5 |
+            "$(one --store $set --model itemknn --mechanism $m --sensitivity lognormal:0.2 --retrain ${PEOPLE:-200} --min-people 5 --bound $bound |
                field residual retrained_before retrained_residual own_effect own_effect_size utility_anticipated)"
     done; done
 }

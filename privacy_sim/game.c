@@ -289,6 +289,39 @@ static enum err ask_outside(struct sim_play *g, bool *stop)
     return ERR_OK;
 }
 
+/* Whether a round that was played comes out again when it is played again:
+ * nothing of it hangs on rounds before but the choices. */
+static bool returns(const struct sim_game_opts *o)
+{
+    return !o->fictitious && !o->solver->shared && !(o->temperature > 0);
+}
+
+/* Remember the choices of the round that is nearest to rest. */
+static void remember(struct sim_play *g, const struct sim_round *r)
+{
+    const double share = r->residual / fmax(1e-9, fabs(r->utility_anticipated));
+
+    if (g->round > 0 && !(share < g->nearest_share))
+        return;
+    g->nearest_share = share;
+    memcpy(g->nearest, g->choice, g->w->seg_ptr[g->w->all.n_users]);
+}
+
+/* Back to those choices, for the last round; returns how many change. */
+static double go_back(struct sim_play *g)
+{
+    const struct sim_world *w = g->w;
+    double moved = 0;
+
+    for (size_t u = 0; u < w->all.n_users; u++) {
+        const size_t at = w->seg_ptr[u], n = sim_segments(w, u);
+
+        moved += memcmp(g->choice + at, g->nearest + at, n) != 0;
+        memcpy(g->choice + at, g->nearest + at, n);
+    }
+    return moved / (double)w->all.n_users;
+}
+
 static enum err play(struct sim_play *g)
 {
     const size_t rounds = g->o->rounds;
@@ -313,7 +346,9 @@ static enum err play(struct sim_play *g)
         }
         if (out->settled || g->round + 1 == rounds)
             break;
-        r->moved = reconsider(g);
+        remember(g, r);
+        r->moved = returns(g->o) && g->round + 2 == rounds ? go_back(g)
+                                                           : reconsider(g);
     }
     log_tick("rounds", rounds, rounds, NULL);
     return g->o->retrain > 0 ? sim_retrain_some(g) : ERR_OK;
@@ -393,6 +428,7 @@ static enum err take_room(struct sim_play *g, struct mem_scratch *m)
     g->usual = mem_take(m, w->n_groups, g->choices, sizeof(*g->usual));
     g->next = mem_take(m, segments, 1, 1);
     g->past = mem_take(m, segments, 1, 1);
+    g->nearest = mem_take(m, segments, 1, 1);
     g->keep = mem_take(m, w->all.n_rows, 1, 1);
     g->list = mem_take(m, n, SIM_LIST, sizeof(*g->list));
     g->listed = mem_take(m, w->all.n_items, 1, 1);

@@ -38,6 +38,10 @@ struct sim_play {
     struct sim_rows rows[SIM_FOLDS];
     struct sim_eval *eval; /* [threads] */
     size_t round;
+    /* Where the game came nearest to rest: its choices, and the residual by
+     * utility. */
+    uint8_t *nearest; /* [segments of all] */
+    double nearest_share;
     struct rec_counts
         counts;       /* of the rows in `counted`; pair NULL: not kept */
     uint8_t *counted; /* [rows] */

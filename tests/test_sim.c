@@ -605,6 +605,30 @@ static void threads_do_not_matter(void **state)
 
 /* Who is called what does not matter: with one lambda for all, everybody
  * reconsidering at once and times in the data, no draw is left. */
+/* A game that does not come to rest ends where it came nearest to it. */
+static void the_last_round_is_the_one_nearest_to_rest(void **state)
+{
+    struct sim_result r;
+    struct sim_world w;
+    double least = INFINITY, share = 0;
+
+    (void)state;
+    make_store(0);
+    play(&r, &w, "blocks:8+free",
+         (struct sim_game_opts){.tastes = some, .inertia = 0.5, .rounds = 7});
+    assert_int_equal(r.n_rounds, 7);
+    assert_false(r.settled);
+    for (size_t k = 0; k < 7; k++) {
+        share = r.round[k].residual / fabs(r.round[k].utility_anticipated);
+        if (k < 6)
+            least = fmin(least, share);
+    }
+    assert_true(share == least); /* to the bit: the same round again */
+    sim_result_free(&r);
+    sim_world_free(&w);
+    sto_wipe_folder(store);
+}
+
 static void names_do_not_matter(void **state)
 {
     struct sim_person before[USERS];
@@ -729,6 +753,7 @@ int main(void)
         cmocka_unit_test(the_score_function_is_the_gradient),
         cmocka_unit_test(one_segment_makes_rules_equal),
         cmocka_unit_test(threads_do_not_matter),
+        cmocka_unit_test(the_last_round_is_the_one_nearest_to_rest),
         cmocka_unit_test(names_do_not_matter),
         cmocka_unit_test(tastes_decide),
         cmocka_unit_test(tastes_have_their_means),
