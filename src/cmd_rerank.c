@@ -149,6 +149,51 @@ static enum err measure(const struct cmd_common *c,
     return e;
 }
 
+/* Append ":NAME=VALUE" for what differs from the default. */
+static void add_option(char *text, size_t room, const struct opt *r,
+                       const void *opts)
+{
+    const size_t at = strlen(text);
+    char value[64];
+
+    if (r->kind == OPT_TEXT || !opt_is_given(r, opts))
+        return;
+    opt_value_text(r, opts, value, sizeof(value));
+    (void)snprintf(text + at, room - at, ":%s=%s", r->name, value);
+}
+
+/* A base that is the name of a stored model stands for a model of its kind and
+ * options. */
+static enum err name_base(const struct cmd_common *c)
+{
+    static char
+        text[1024]; /* the options of `model` keep what they are given */
+    struct rec_rerank_opts *o = model->opts;
+    const struct rec_model_ops *ops;
+    struct rec_model *like = NULL;
+    struct cmd_opened open = {0};
+    enum err e = rec_model_find(o->base, &ops);
+
+    if (e == ERR_OK || strchr(o->base, ':') != NULL)
+        return ERR_OK; /* the name of a kind; or checked when it is trained */
+    e = cmd_ui_open_model(&open, c, o->base);
+    if (e == ERR_OK)
+        e = rec_model_find(open.info.model, &ops);
+    if (e == ERR_OK)
+        e = rec_model_new(&like, ops);
+    if (e == ERR_OK)
+        e = rec_model_options_parse(like, open.info.options);
+    if (e == ERR_OK) {
+        (void)snprintf(text, sizeof(text), "%s", ops->name);
+        for (const struct opt *r = ops->opts; r->name != NULL; r++)
+            add_option(text, sizeof(text), r, like->opts);
+        o->base = text;
+    }
+    rec_model_free(like);
+    cmd_ui_close(&open);
+    return e;
+}
+
 static enum err train_on_store(const struct cmd_common *c)
 {
     struct sto_model info = {0};
@@ -159,6 +204,8 @@ static enum err train_on_store(const struct cmd_common *c)
 
     (void)snprintf(info.name, sizeof(info.name), "%s",
                    v.name != NULL ? v.name : "rerank");
+    if (e == ERR_OK)
+        e = name_base(c);
     if (e == ERR_OK)
         e = load(c, &d, &info);
     const double start = cmd_ui_now();

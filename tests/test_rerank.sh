@@ -106,6 +106,14 @@ for model in mir egr cmr mmr dpp pier seq2slate grn prs; do
     expect 0 r recommend --all --rerank many -k 3 --format csv --output "$dir/lists.csv"
     [ "$(wc -l <"$dir/lists.csv")" -ge 900 ] || fail "$model: $(wc -l <"$dir/lists.csv") rows"
 done
+# the name of a stored model stands for its kind and options
+expect 0 r train --model itemknn --neighbours 15 --name mine
+expect 0 r rerank train --base mine --model identity --also "" --name same
+expect 0 r rerank train --base itemknn:neighbours=15 --model identity --also "" --name other
+[ "$(r info --json | python3 -c "import json,sys; print(len({m['digest'] for m in json.load(sys.stdin)['models'] if m['name'] in ('same', 'other')}))")" = 1 ] ||
+    fail "a stored base is not the same as its options"
+expect 1 r rerank train --base nobody --model prm
+say "nobody"
 # one network for all preferences
 expect 0 r rerank train --base itemknn --model cmr --also "" --candidates 12 --epochs 2 --dim 8 --places 8 --name steered
 for trade in 0 1; do
