@@ -110,7 +110,7 @@ static void draw_item(const struct world *w, uint64_t seed, uint64_t i,
     d->attract = (float)(0.05 + 0.9 * sigmoid(a));
     d->stay = (float)(0.05 + 0.9 * sigmoid(b));
     d->score = (float)(a + 3 * rng_normal(seed, RNG_SYNTH,
-                                            i * (FEATURES + 2) + FEATURES));
+                                          i * (FEATURES + 2) + FEATURES));
     d->clicked = 0;
 }
 
