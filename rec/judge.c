@@ -169,52 +169,28 @@ static void set_lists(struct rec_judge *j, const float *x, const float *mask,
     nn_tape_set_keys(j->tape, j->keys, key);
 }
 
-struct study {
-    struct rec_judge *j;
-    struct nn_optim *optim;
-    size_t of;
-};
-
-static enum err study_step(void *arg, struct rec_step *p, uint64_t epoch,
-                           double *loss)
+static enum err step(void *arg, struct rec_step *p, struct nn_optim *optim,
+                     double *loss)
 {
-    const struct study *w = arg;
-    struct rec_judge *j = w->j;
+    struct rec_judge *j = arg;
+    const size_t of = p->list;
 
-    (void)epoch;
-    set_lists(j, p->x, p->mask, p->key, w->of, NULL);
+    set_lists(j, p->x, p->mask, p->key, of, NULL);
     for (size_t b = 0; b < j->batch; b++) {
         for (size_t k = 0; k < j->n; k++)
             nn_tape_put(j->tape, j->label, b * j->n + k,
-                        p->label[b * w->of + k] > 0);
+                        p->label[b * of + k] > 0);
     }
-    return nn_optim_train(w->optim, j->tape, loss);
+    return nn_optim_train(optim, j->tape, loss);
 }
 
 enum err rec_judge_learn(struct rec_judge *j, const struct rec_model *m,
                          const struct rec_lessons *t)
 {
-    const struct rec_rerank_opts *o = m->opts;
-    const size_t steps = (t->n + j->batch - 1) / j->batch;
-    const struct nn_optim_opt adam = {.kind = NN_ADAM,
-                                      .lr = o->rate,
-                                      .decay = o->decay,
-                                      .clip = 5,
-                                      .rate = NN_RATE_COSINE,
-                                      .period = steps * (uint64_t)o->epochs};
-    struct study w = {.j = j, .of = t->list};
-    struct rec_step p;
-
-    ERR_TRY(nn_optim_new(&w.optim, j->params, &adam));
-    enum err e = rec_step_open(&p, j->batch, t);
-
-    if (e == ERR_OK)
-        e = rec_lessons_pass(t, &p, m->seed, (size_t)o->epochs,
-                             "learning to judge lists", study_step, &w);
-    rec_step_close(&p);
-    nn_optim_free(w.optim);
+    ERR_TRY(rec_lessons_learn(j->params, m, t, j->batch,
+                              "learning to judge lists", step, j));
     nn_tape_training(j->tape, false);
-    return e;
+    return ERR_OK;
 }
 
 enum err rec_judge_ask(struct rec_judge *j, const struct rec_asked *a,

@@ -8,23 +8,4 @@ static void choose(const struct rec_plain *l, uint32_t *order)
         order[k] = (uint32_t)k;
 }
 
-static enum err order(struct rec_net *k, const struct rec_asked *a,
-                      float *value)
-{
-    return rec_plain_run(k, a, choose, value);
-}
-
-static const struct rec_reranker_ways ways = {
-    .open = rec_plain_open,
-    .order = order,
-    .close = rec_plain_close,
-};
-
-extern const struct rec_reranker rec_reranker_identity;
-const struct rec_reranker rec_reranker_identity = {
-    .name = "identity",
-    .help = "the first stage's order",
-    .ways = &ways,
-    .kin = false,
-    .reads = "",
-};
+REC_PLAIN_RERANKER(identity, "the first stage's order", choose, false, "")

@@ -150,7 +150,7 @@ void rec_lessons_ready(struct rec_lessons *t)
 enum err rec_step_open(struct rec_step *p, size_t batch,
                        const struct rec_lessons *t)
 {
-    *p = (struct rec_step){.batch = batch};
+    *p = (struct rec_step){.batch = batch, .list = t->list};
     p->x = mem_take(&p->s, batch, t->list * t->features, sizeof(*p->x));
     p->label = mem_take(&p->s, batch, t->list, sizeof(*p->label));
     p->mask = mem_take(&p->s, batch, t->list, sizeof(*p->mask));
@@ -228,6 +228,64 @@ enum err rec_lessons_pass(const struct rec_lessons *t, struct rec_step *p,
     return ERR_OK;
 }
 
+enum err rec_lessons_optim(struct nn_optim **out, struct nn_params *p,
+                           const struct rec_model *m,
+                           const struct rec_lessons *t, size_t batch,
+                           size_t times)
+{
+    const struct rec_rerank_opts *o = m->opts;
+    const size_t steps = (t->n + batch - 1) / batch * times;
+    const struct nn_optim_opt adam = {
+        .kind = NN_ADAM,
+        .lr = o->rate,
+        .decay = o->decay,
+        .clip = 5,
+        .rate = NN_RATE_COSINE,
+        .period = steps * (uint64_t)o->epochs,
+    };
+
+    return nn_optim_new(out, p, &adam);
+}
+
+struct study {
+    struct nn_optim *optim;
+    enum err (*step)(void *arg, struct rec_step *p, struct nn_optim *optim,
+                     double *loss);
+    void *arg;
+};
+
+static enum err study_step(void *arg, struct rec_step *p, uint64_t epoch,
+                           double *loss)
+{
+    const struct study *w = arg;
+
+    (void)epoch;
+    return w->step(w->arg, p, w->optim, loss);
+}
+
+enum err rec_lessons_learn(struct nn_params *params, const struct rec_model *m,
+                           const struct rec_lessons *t, size_t batch,
+                           const char *what,
+                           enum err (*step)(void *arg, struct rec_step *p,
+                                            struct nn_optim *optim,
+                                            double *loss),
+                           void *arg)
+{
+    const struct rec_rerank_opts *o = m->opts;
+    struct study w = {.step = step, .arg = arg};
+    struct rec_step p;
+
+    ERR_TRY(rec_lessons_optim(&w.optim, params, m, t, batch, 1));
+    enum err e = rec_step_open(&p, batch, t);
+
+    if (e == ERR_OK)
+        e = rec_lessons_pass(t, &p, m->seed, (size_t)o->epochs, what,
+                             study_step, &w);
+    rec_step_close(&p);
+    nn_optim_free(w.optim);
+    return e;
+}
+
 /* --- a network of one pass -------------------------------------------------
  */
 
@@ -255,15 +313,14 @@ static enum err pass_step(void *arg, struct rec_step *p, uint64_t epoch,
 }
 
 /* Learn from here on; of a network with levels, level l alone. */
-static enum err learn_level(struct rec_net *k, const struct nn_optim_opt *adam,
-                            const struct rec_model *m,
+static enum err learn_level(struct rec_net *k, const struct rec_model *m,
                             const struct rec_lessons *t, size_t l)
 {
     const struct rec_rerank_opts *o = m->opts;
     struct pass w = {.k = k};
     struct rec_step p;
 
-    ERR_TRY(nn_optim_new(&w.optim, k->params, adam));
+    ERR_TRY(rec_lessons_optim(&w.optim, k->params, m, t, k->batch, 1));
     if (k->prune != NULL)
         nn_prune_level(k->prune, l);
     enum err e = rec_step_open(&p, k->batch, t);
@@ -301,21 +358,12 @@ static enum err learn_pass(struct rec_net *k, const struct rec_model *m,
                            const struct rec_lessons *t)
 {
     const struct rec_rerank_opts *o = m->opts;
-    const size_t steps = (t->n + k->batch - 1) / k->batch;
-    const struct nn_optim_opt adam = {
-        .kind = NN_ADAM,
-        .lr = o->rate,
-        .decay = o->decay,
-        .clip = 5,
-        .rate = NN_RATE_COSINE,
-        .period = steps * (uint64_t)o->epochs,
-    };
     enum err e = ERR_OK;
 
     if (o->sparsity > 0)
         e = open_prune(k, m);
     for (size_t l = 0; e == ERR_OK && l < (size_t)o->levels; l++)
-        e = learn_level(k, &adam, m, t, l);
+        e = learn_level(k, m, t, l);
     if (e == ERR_OK)
         nn_tape_training(k->tape, false);
     return e;

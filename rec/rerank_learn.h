@@ -108,7 +108,7 @@ void rec_lessons_scale(const float *mean, const float *unit, size_t w, float *x,
 /* Lists of a step, and the order of the lessons.  Memory of its own. */
 struct rec_step {
     struct mem_scratch s;
-    size_t batch;
+    size_t batch, list; /* lists, places of each */
     float *x, *label, *mask, *kin;
     uint64_t *key;
     uint32_t *item, *past;
@@ -130,6 +130,23 @@ enum err rec_lessons_pass(const struct rec_lessons *t, struct rec_step *p,
                           enum err (*step)(void *arg, struct rec_step *p,
                                            uint64_t epoch, double *loss),
                           void *arg);
+
+/* The optimiser of all re-rankers by the model's options, for `times` steps of
+ * it on each batch. */
+ERR_CHECK
+enum err rec_lessons_optim(struct nn_optim **out, struct nn_params *p,
+                           const struct rec_model *m,
+                           const struct rec_lessons *t, size_t batch,
+                           size_t times);
+/* Learn p by that optimiser: the option's passes, a step() for each batch. */
+ERR_CHECK
+enum err rec_lessons_learn(struct nn_params *p, const struct rec_model *m,
+                           const struct rec_lessons *t, size_t batch,
+                           const char *what,
+                           enum err (*step)(void *arg, struct rec_step *p,
+                                            struct nn_optim *optim,
+                                            double *loss),
+                           void *arg);
 
 /* NDCG@k of list l in the order of `score` (NULL: as it is), with gains
  * 2^label - 1; 0 without a label. */

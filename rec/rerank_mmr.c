@@ -36,23 +36,5 @@ static void choose(const struct rec_plain *l, uint32_t *order)
     }
 }
 
-static enum err order(struct rec_net *k, const struct rec_asked *a,
-                      float *value)
-{
-    return rec_plain_run(k, a, choose, value);
-}
-
-static const struct rec_reranker_ways ways = {
-    .open = rec_plain_open,
-    .order = order,
-    .close = rec_plain_close,
-};
-
-extern const struct rec_reranker rec_reranker_mmr;
-const struct rec_reranker rec_reranker_mmr = {
-    .name = "mmr",
-    .help = "score against being like what stands above (greedy)",
-    .ways = &ways,
-    .kin = true,
-    .reads = "trade",
-};
+REC_PLAIN_RERANKER(mmr, "score against being like what stands above (greedy)",
+                   choose, true, "trade")

@@ -225,59 +225,36 @@ static void set_lists(struct own *w, const float *x, const float *mask,
     nn_tape_set_keys(w->tape, w->keys, key);
 }
 
-struct study {
-    struct own *w;
-    struct nn_optim *optim;
-};
-
-static enum err step(void *arg, struct rec_step *p, uint64_t epoch,
+static enum err step(void *arg, struct rec_step *p, struct nn_optim *optim,
                      double *loss)
 {
-    struct study *s = arg;
-    struct own *w = s->w;
+    struct own *w = arg;
 
-    (void)epoch;
     set_lists(w, p->x, p->mask, p->key, NULL);
     for (size_t b = 0; b < w->batch; b++) {
         for (size_t k = 0; k < w->m; k++)
             nn_tape_put(w->tape, w->label, b * w->m + k,
                         p->label[b * w->n + k] > 0);
     }
-    return nn_optim_train(s->optim, w->tape, loss);
+    return nn_optim_train(optim, w->tape, loss);
 }
 
 static enum err learn(struct rec_net *k, const struct rec_model *m,
                       const struct rec_lessons *t)
 {
-    const struct rec_rerank_opts *o = m->opts;
-    const size_t steps = (t->n + k->batch - 1) / k->batch;
-    const struct nn_optim_opt adam = {.kind = NN_ADAM,
-                                      .lr = o->rate,
-                                      .decay = o->decay,
-                                      .clip = 5,
-                                      .rate = NN_RATE_COSINE,
-                                      .period = steps * (uint64_t)o->epochs};
-    struct study s = {.w = k->own};
-    struct rec_step p;
+    struct own *w = k->own;
 
-    ERR_TRY(nn_optim_new(&s.optim, k->params, &adam));
-    enum err e = rec_step_open(&p, k->batch, t);
-
-    if (e == ERR_OK)
-        e = rec_lessons_pass(t, &p, m->seed, (size_t)o->epochs,
-                             "learning to judge orders", step, &s);
-    rec_step_close(&p);
-    nn_optim_free(s.optim);
-    nn_tape_training(s.w->tape, false);
-    return e;
+    ERR_TRY(rec_lessons_learn(k->params, m, t, k->batch,
+                              "learning to judge orders", step, w));
+    nn_tape_training(w->tape, false);
+    return ERR_OK;
 }
 
 /* Bits of a vector by the side of each hyperplane. */
-static uint32_t bits_of(const struct own *w, const double *dot)
+static uint32_t bits_of(const double *dot)
 {
     uint32_t bits = 0;
 
-    (void)w;
     for (size_t h = 0; h < BITS; h++)
         bits |= (uint32_t)(dot[h] > 0) << h;
     return bits;
@@ -311,7 +288,7 @@ static void keep_nearest(struct own *w, size_t b)
         for (size_t k = 0; k < w->m; k++)
             item[k][h] = along(w, w->vec + (b * w->m + k) * w->dim, h);
     }
-    const uint32_t wish = bits_of(w, dot);
+    const uint32_t wish = bits_of(dot);
 
     for (size_t p = 0; p < w->n_perm; p++) {
         for (size_t h = 0; h < BITS; h++) {
@@ -319,7 +296,7 @@ static void keep_nearest(struct own *w, size_t b)
             for (size_t k = 0; k < w->m; k++)
                 dot[h] += (double)exposure[k] * item[w->perm[p][k]][h];
         }
-        far[p] = differ(bits_of(w, dot), wish);
+        far[p] = differ(bits_of(dot), wish);
     }
     kept[n++] = 0;
     for (unsigned d = 0; d <= BITS && n < KEPT; d++) {

@@ -31,4 +31,25 @@ ERR_CHECK
 enum err rec_plain_run(struct rec_net *k, const struct rec_asked *a,
                        rec_plain_order *how, float *value);
 
+/* The re-ranker NAME: lists in the order that `how` writes. */
+#define REC_PLAIN_RERANKER(word, what, how, kinship, options)                  \
+    static enum err order(struct rec_net *k, const struct rec_asked *a,        \
+                          float *value)                                        \
+    {                                                                          \
+        return rec_plain_run(k, a, how, value);                                \
+    }                                                                          \
+    static const struct rec_reranker_ways ways = {                             \
+        .open = rec_plain_open,                                                \
+        .order = order,                                                        \
+        .close = rec_plain_close,                                              \
+    };                                                                         \
+    extern const struct rec_reranker rec_reranker_##word;                      \
+    const struct rec_reranker rec_reranker_##word = {                          \
+        .name = #word,                                                         \
+        .help = what,                                                          \
+        .ways = &ways,                                                         \
+        .kin = kinship,                                                        \
+        .reads = options,                                                      \
+    };
+
 #endif

@@ -162,11 +162,6 @@ static void close_lists(struct rec_net *k)
 /* --- learning --------------------------------------------------------------
  */
 
-struct study {
-    struct own *w;
-    struct nn_optim *optim;
-};
-
 static void set_clicks(struct own *w, size_t b, const float *label,
                        const float *mask)
 {
@@ -186,45 +181,28 @@ static void set_clicks(struct own *w, size_t b, const float *label,
     }
 }
 
-static enum err step(void *arg, struct rec_step *p, uint64_t epoch,
+static enum err step(void *arg, struct rec_step *p, struct nn_optim *optim,
                      double *loss)
 {
-    struct study *s = arg;
-    struct own *w = s->w;
+    struct own *w = arg;
 
-    (void)epoch;
     nn_tape_set(w->tape, w->x, p->x);
     nn_tape_set(w->tape, w->mask, p->mask);
     nn_tape_set_keys(w->tape, w->keys, p->key);
     for (size_t b = 0; b < w->batch; b++)
         set_clicks(w, b, p->label + b * w->n, p->mask + b * w->n);
-    return nn_optim_train(s->optim, w->tape, loss);
+    return nn_optim_train(optim, w->tape, loss);
 }
 
 static enum err learn(struct rec_net *k, const struct rec_model *m,
                       const struct rec_lessons *t)
 {
-    const struct rec_rerank_opts *o = m->opts;
-    const size_t steps = (t->n + k->batch - 1) / k->batch;
-    const struct nn_optim_opt adam = {.kind = NN_ADAM,
-                                      .lr = o->rate,
-                                      .decay = o->decay,
-                                      .clip = 5,
-                                      .rate = NN_RATE_COSINE,
-                                      .period = steps * (uint64_t)o->epochs};
-    struct study s = {.w = k->own};
-    struct rec_step p;
+    struct own *w = k->own;
 
-    ERR_TRY(nn_optim_new(&s.optim, k->params, &adam));
-    enum err e = rec_step_open(&p, k->batch, t);
-
-    if (e == ERR_OK)
-        e = rec_lessons_pass(t, &p, m->seed, (size_t)o->epochs,
-                             "learning to judge lists", step, &s);
-    rec_step_close(&p);
-    nn_optim_free(s.optim);
-    nn_tape_training(s.w->tape, false);
-    return e;
+    ERR_TRY(rec_lessons_learn(k->params, m, t, k->batch,
+                              "learning to judge lists", step, w));
+    nn_tape_training(w->tape, false);
+    return ERR_OK;
 }
 
 /* --- search ----------------------------------------------------------------

@@ -219,17 +219,10 @@ static enum err learn_lists(struct lesson *l, const struct rec_net *k,
 {
     const struct rec_rerank_opts *o = m->opts;
     const bool labels = l->w->how->judge == NULL;
-    const size_t batches = (t->n + k->batch - 1) / k->batch;
-    const struct nn_optim_opt adam = {.kind = NN_ADAM,
-                                      .lr = o->rate,
-                                      .decay = o->decay,
-                                      .clip = 5,
-                                      .rate = NN_RATE_COSINE,
-                                      .period = batches * (uint64_t)o->epochs *
-                                                (labels ? 1 : REPEATS)};
     struct rec_step p;
 
-    ERR_TRY(nn_optim_new(&l->optim, k->params, &adam));
+    ERR_TRY(rec_lessons_optim(&l->optim, k->params, m, t, k->batch,
+                              labels ? 1 : REPEATS));
     enum err e = rec_step_open(&p, k->batch, t);
 
     if (e == ERR_OK)

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "rec/metrics.h"
-#include "rec/rerank.h"
 #include "src/rerank.h"
 
 static struct values {
@@ -69,19 +68,6 @@ static void print_reranker(const struct cmd_rerank_reports *r,
     cmd_rerank_print(r, cut);
 }
 
-static enum err open_named(struct cmd_opened *o, const struct cmd_common *c)
-{
-    if (v.name != NULL && v.rerank != NULL)
-        return err_set(ERR_ARG, "--rerank R is a model with its first stage in "
-                                "it: --name has no place beside it");
-    ERR_TRY(cmd_ui_open_model(o, c, v.rerank != NULL ? v.rerank : v.name));
-    if (v.rerank != NULL && strcmp(o->info.model, "rerank") != 0)
-        return err_set(ERR_ARG, "\"%s\" is no re-ranker", v.rerank);
-    if (v.trade >= 0)
-        ERR_TRY(rec_rerank_steer(o->m, v.trade));
-    return rec_model_set_level(o->m, (size_t)v.level);
-}
-
 static int run(const struct cmd_common *c, int n_words, char **word)
 {
     struct cmd_opened o = {0};
@@ -95,7 +81,7 @@ static int run(const struct cmd_common *c, int n_words, char **word)
     enum err e = cmd_cuts(v.k, cut, &n);
 
     if (e == ERR_OK)
-        e = open_named(&o, c);
+        e = cmd_rerank_open(&o, c, v.name, v.rerank, v.level, v.trade);
     const double start = cmd_ui_now();
 
     if (e == ERR_OK)

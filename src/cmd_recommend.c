@@ -7,8 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "rec/rank.h"
-#include "rec/rerank.h"
-#include "src/ui.h"
+#include "src/rerank.h"
 
 #define BATCH 4096
 
@@ -247,16 +246,7 @@ static int run(const struct cmd_common *c, int n_words, char **word)
     if (!v.all && v.user == NULL && n_words == 0)
         return cmd_ui_exit(
             err_set(ERR_ARG, "say for whom: --user ID, or --all"));
-    enum err e =
-        v.name != NULL && v.rerank != NULL
-            ? err_set(ERR_ARG, "--rerank R is a model with its first stage in "
-                               "it: --name has no place beside it")
-            : cmd_ui_open_model(&o, c, v.rerank != NULL ? v.rerank : v.name);
-
-    if (e == ERR_OK)
-        e = rec_model_set_level(o.m, (size_t)v.level);
-    if (e == ERR_OK && v.trade >= 0)
-        e = rec_rerank_steer(o.m, v.trade);
+    enum err e = cmd_rerank_open(&o, c, v.name, v.rerank, v.level, v.trade);
 
     if (e == ERR_OK) {
         l.in_array = c->json;

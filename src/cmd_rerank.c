@@ -2,12 +2,11 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "rec/clicks.h"
 #include "rec/ready.h"
+#include "src/model_words.h"
 #include "src/rerank.h"
-#include "unlearn/shards.h"
 
 static struct cmd_rerank_values v;
 static struct rec_model *model; /* made by more() */
@@ -71,37 +70,6 @@ static enum err more(int argc, char **argv, struct opt_set *set)
 
 /* --- over a first stage ----------------------------------------------------
  */
-
-static enum err load(const struct cmd_common *c, struct rec_data *d,
-                     struct sto_model *info)
-{
-    struct cmd_opened o = {0};
-    uint64_t removals = 0;
-    enum err e = cmd_ui_open(&o, c);
-
-    if (e == ERR_OK)
-        e = sto_removals(o.v, &removals);
-    if (e == ERR_OK)
-        e = rec_data_load(d, o.v);
-    info->removals = removals + 1;
-    cmd_ui_close(&o);
-    return e;
-}
-
-static enum err keep(const struct cmd_common *c, const struct rec_data *d,
-                     struct sto_model *info)
-{
-    struct unl_plan plan;
-    struct sto *st;
-
-    opt_defaults(unl_plan_rows, &plan);
-    ERR_TRY(sto_open(&st, cmd_ui_store_dir(c), STO_WRITE));
-    info->trained_at = (int64_t)time(NULL);
-    const enum err e = unl_save(model, &plan, d, st, info);
-
-    sto_close(st);
-    return e;
-}
 
 static void say(const struct cmd_common *c, const struct sto_model *info,
                 const struct cmd_rerank_reports *r, const size_t *cut,
@@ -199,22 +167,24 @@ static enum err train_on_store(const struct cmd_common *c)
     struct sto_model info = {0};
     struct cmd_rerank_reports r = {.after = {.n_cuts = 0}};
     struct rec_data d = {0};
+    struct unl_plan plan;
     size_t cut[8], n = 0;
     enum err e = cmd_cuts(v.k, cut, &n);
 
+    opt_defaults(unl_plan_rows, &plan);
     (void)snprintf(info.name, sizeof(info.name), "%s",
                    v.name != NULL ? v.name : "rerank");
     if (e == ERR_OK)
         e = name_base(c);
     if (e == ERR_OK)
-        e = load(c, &d, &info);
+        e = cmd_model_rows(c, &d, &info);
     const double start = cmd_ui_now();
 
     if (e == ERR_OK)
         e = rec_model_fit(model, &d, NULL);
     info.seconds = cmd_ui_now() - start;
     if (e == ERR_OK)
-        e = keep(c, &d, &info);
+        e = cmd_model_keep(c, model, &plan, &d, &info);
     if (e == ERR_OK)
         e = measure(c, &r, cut, n);
     if (e == ERR_OK)
@@ -227,14 +197,46 @@ static enum err train_on_store(const struct cmd_common *c)
 /* --- what was asked for ----------------------------------------------------
  */
 
+/* Options of the model that say how lists come about mean nothing where they
+ * are ready. */
+static enum err check_ready(void)
+{
+    static const char *const made[] = {"base", "also", "candidates", "share",
+                                       "folds"};
+
+    for (const struct opt *r = model->ops->opts; r->name != NULL; r++) {
+        for (size_t i = 0; i < sizeof(made) / sizeof(*made); i++) {
+            if (strcmp(r->name, made[i]) == 0 && opt_is_given(r, model->opts))
+                return err_set(ERR_ARG, "--%s means nothing to train --lists",
+                               r->name);
+        }
+    }
+    return ERR_OK;
+}
+
+/* --model RERANKER is --ranker. */
+static enum err name_ranker(void)
+{
+    for (const struct opt *r = model->ops->opts;
+         v.model != NULL && r->name != NULL; r++) {
+        if (strcmp(r->name, "ranker") == 0 && opt_is_given(r, model->opts))
+            return err_set(ERR_ARG, "--model and --ranker say the same: give "
+                                    "one of them");
+    }
+    return v.model != NULL
+               ? opt_assign(model->ops->opts, model->opts, "ranker", v.model)
+               : ERR_OK;
+}
+
 static enum err train(const struct cmd_common *c)
 {
     const bool ready = v.lists != NULL;
 
     ERR_TRY(opt_check_use(rows, &v, use, ready ? READY : TRAIN,
                           ready ? "train --lists" : "train --base"));
-    if (v.model != NULL)
-        ERR_TRY(opt_assign(model->ops->opts, model->opts, "ranker", v.model));
+    ERR_TRY(name_ranker());
+    if (ready)
+        ERR_TRY(check_ready());
     model->seed = (uint64_t)c->seed;
     return ready ? cmd_rerank_ready(&v, model, c) : train_on_store(c);
 }

@@ -1,12 +1,10 @@
 /* src/cmd_train.c - train one model on the stored rows and keep it. */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/par.h"
 #include "src/model_words.h"
 #include "src/ui.h"
-#include "unlearn/shards.h"
 
 static struct values {
     struct unl_plan plan;
@@ -30,42 +28,12 @@ static enum err more(int argc, char **argv, struct opt_set *set)
     return cmd_model_more(&model, argc, argv, set);
 }
 
-/* The rows of this moment, and how often rows were removed before. */
-static enum err load(const struct cmd_common *c, struct rec_data *d,
-                     struct sto_model *info)
-{
-    struct cmd_opened o = {0};
-    uint64_t removals = 0;
-    enum err e = cmd_ui_open(&o, c);
-
-    if (e == ERR_OK)
-        e = sto_removals(o.v, &removals);
-    if (e == ERR_OK)
-        e = rec_data_load(d, o.v);
-    info->removals = removals + 1;
-    cmd_ui_close(&o);
-    return e;
-}
-
-static enum err save(const struct cmd_common *c, struct rec_model *m,
-                     const struct rec_data *d, struct sto_model *info)
-{
-    struct sto *st;
-
-    ERR_TRY(sto_open(&st, cmd_ui_store_dir(c), STO_WRITE));
-    info->trained_at = (int64_t)time(NULL);
-    const enum err e = unl_save(m, &v.plan, d, st, info);
-
-    sto_close(st);
-    return e;
-}
-
 static enum err train(const struct cmd_common *c, struct sto_model *info,
                       struct rec_train_result *result)
 {
     struct rec_model *made = NULL;
     struct rec_data d = {0};
-    enum err e = load(c, &d, info);
+    enum err e = cmd_model_rows(c, &d, info);
     const double start = cmd_ui_now();
 
     if (e == ERR_OK)
@@ -74,7 +42,7 @@ static enum err train(const struct cmd_common *c, struct sto_model *info,
         e = unl_train(&made, model, &v.plan, &d, NULL, result);
     info->seconds = cmd_ui_now() - start;
     if (e == ERR_OK)
-        e = save(c, made, &d, info);
+        e = cmd_model_keep(c, made, &v.plan, &d, info);
     if (made != model)
         rec_model_free(made);
     rec_data_free(&d);

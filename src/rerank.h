@@ -10,6 +10,13 @@
 ERR_CHECK
 enum err cmd_cuts(const char *text, size_t cut[8], size_t *n);
 
+/* For evaluate and recommend: the model called `name`, or the re-ranker called
+ * `rerank`; level and trade (below 0: none) are set. */
+ERR_CHECK
+enum err cmd_rerank_open(struct cmd_opened *o, const struct cmd_common *c,
+                         const char *name, const char *rerank, int64_t level,
+                         double trade);
+
 /* A re-ranker, what it starts from, and the ceiling. */
 struct cmd_rerank_reports {
     struct rec_report before, after, ceiling;
@@ -28,6 +35,10 @@ struct cmd_rerank_values {
     const char *model, *name, *lists, *test, *output, *format, *query, *k;
     int64_t score, category, count, length, part;
 };
+
+/* Say that a file of lists was written. */
+void cmd_rerank_made(const struct cmd_common *c, const char *path, size_t lists,
+                     size_t items);
 
 /* Train on ready-made lists and measure. */
 ERR_CHECK

@@ -29,6 +29,16 @@ static enum err bad_line(const char *path, uint64_t line, const char *what)
                    what);
 }
 
+struct counts;
+
+/* Two passes over a file: what is counted, then what is written. */
+struct pass {
+    const char *path;
+    FILE *out; /* NULL: the first pass */
+    struct counts *seen;
+    size_t list, items; /* written so far */
+};
+
 /* --- libsvm ----------------------------------------------------------------
  */
 
@@ -49,9 +59,8 @@ static enum err next_length(struct sto_lines *in, const char *path, long *n)
 }
 
 static enum err copy_rows(struct sto_lines *rows, struct sto_lines *lengths,
-                          const char *path, const char *query, FILE *out)
+                          struct pass *w, const char *query)
 {
-    size_t list = 0;
     long left = 0;
     char *line;
     size_t len;
@@ -62,9 +71,9 @@ static enum err copy_rows(struct sto_lines *rows, struct sto_lines *lengths,
             break;
         if (left == 0) {
             ERR_TRY(next_length(lengths, query, &left));
-            list++;
+            w->list++;
             if (left == 0)
-                return bad_line(path, rows->number,
+                return bad_line(w->path, rows->number,
                                 "more rows than the lengths of lists add up "
                                 "to");
         }
@@ -73,26 +82,27 @@ static enum err copy_rows(struct sto_lines *rows, struct sto_lines *lengths,
 
         if (*rest != '\0')
             *rest++ = '\0';
-        fprintf(out, "%s qid:%zu %s\n", line, list, rest);
+        fprintf(w->out, "%s qid:%zu %s\n", line, w->list, rest);
+        w->items++;
     }
     return left == 0 ? ERR_OK
-                     : bad_line(path, rows->number,
+                     : bad_line(w->path, rows->number,
                                 "fewer rows than the lengths of lists add up "
                                 "to");
 }
 
-static enum err import_libsvm(const char *path, const char *query, FILE *out)
+static enum err import_libsvm(struct pass *w, const char *query)
 {
     struct sto_lines rows, lengths;
 
     if (query == NULL)
         return err_set(ERR_ARG, "--format libsvm wants --query FILE: the "
                                 "length of each list, one a line");
-    ERR_TRY(sto_lines_open(&rows, path));
+    ERR_TRY(sto_lines_open(&rows, w->path));
     enum err e = sto_lines_open(&lengths, query);
 
     if (e == ERR_OK) {
-        e = copy_rows(&rows, &lengths, path, query, out);
+        e = copy_rows(&rows, &lengths, w, query);
         sto_lines_close(&lengths);
     }
     sto_lines_close(&rows);
@@ -179,14 +189,6 @@ static void counts_free(struct counts *c)
     free(c->n);
 }
 
-/* Two passes over a file: what is counted, then what is written. */
-struct pass {
-    const char *path;
-    FILE *out; /* NULL: the first pass */
-    struct counts *seen;
-    size_t list;
-};
-
 /* --- librerank -------------------------------------------------------------
  */
 
@@ -227,6 +229,7 @@ static enum err librerank_item(struct pass *w, uint64_t line,
         fprintf(w->out, " %zu:%.6g", s + 2 + f,
                 json_number_value(json_array_get(dense, f)));
     fputc('\n', w->out);
+    w->items++;
     return ERR_OK;
 }
 
@@ -347,6 +350,7 @@ static enum err rechorus_line(struct table *t, uint64_t line, char *text)
         f++;
     }
     fputc('\n', w->out);
+    w->items++;
     return ERR_OK;
 }
 
@@ -389,7 +393,6 @@ enum err cmd_rerank_import(const struct cmd_rerank_values *v, const char *path,
     struct cmd_output out;
     enum err e = ERR_OK;
 
-    (void)c;
     if (v->output == NULL)
         return err_set(ERR_ARG, "say where to with --output FILE");
     if (!libsvm && v->query != NULL)
@@ -400,10 +403,12 @@ enum err cmd_rerank_import(const struct cmd_rerank_values *v, const char *path,
         e = cmd_ui_create(&out, v->output);
     if (e == ERR_OK) {
         w.out = out.file;
-        e = libsvm ? import_libsvm(path, v->query, out.file)
+        e = libsvm ? import_libsvm(&w, v->query)
                    : one_pass(&w, strcmp(v->format, "rechorus") == 0);
         e = cmd_ui_finish(&out, e);
     }
     counts_free(&seen);
+    if (e == ERR_OK)
+        cmd_rerank_made(c, v->output, w.list, w.items);
     return e;
 }

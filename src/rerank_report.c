@@ -1,6 +1,7 @@
 /* src/rerank_report.c - before, after, and the ceiling. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "rec/rerank.h"
 #include "src/rerank.h"
@@ -83,4 +84,30 @@ void cmd_rerank_print(const struct cmd_rerank_reports *r, const size_t *cut)
                    r->before.value[c][k], r->after.value[c][k],
                    r->ceiling.value[c][k]);
     }
+}
+
+enum err cmd_rerank_open(struct cmd_opened *o, const struct cmd_common *c,
+                         const char *name, const char *rerank, int64_t level,
+                         double trade)
+{
+    if (name != NULL && rerank != NULL)
+        return err_set(ERR_ARG, "--rerank R is a model with its first stage in "
+                                "it: --name has no place beside it");
+    ERR_TRY(cmd_ui_open_model(o, c, rerank != NULL ? rerank : name));
+    if (rerank != NULL && strcmp(o->info.model, "rerank") != 0)
+        return err_set(ERR_ARG, "\"%s\" is no re-ranker", rerank);
+    if (trade >= 0)
+        ERR_TRY(rec_rerank_steer(o->m, trade));
+    return rec_model_set_level(o->m, (size_t)level);
+}
+
+void cmd_rerank_made(const struct cmd_common *c, const char *path, size_t lists,
+                     size_t items)
+{
+    if (c->json)
+        cmd_ui_json(json_pack("{s:I, s:I, s:s}", "lists", (json_int_t)lists,
+                              "items", (json_int_t)items, "output", path));
+    else
+        printf("%s lists, %s items, in %s\n", cmd_ui_count(lists),
+               cmd_ui_count(items), path);
 }

@@ -56,6 +56,12 @@ expect 2 r rerank train --lists "$dir/learn" --test "$dir/test" --model prm --tr
 say "trees means nothing to --ranker prm"
 expect 2 r rerank train --lists "$dir/learn" --test "$dir/test" --model prm --name x
 say "name means nothing to train --lists"
+for more in "--base ease" "--folds 2" "--candidates 9"; do
+    expect 2 r rerank train --lists "$dir/learn" --test "$dir/test" --model prm $more
+    say "means nothing to train --lists"
+done
+expect 2 r rerank train --lists "$dir/learn" --test "$dir/test" --model dlcm --ranker gsf
+say "give one of them"
 expect 2 r rerank world --score 2
 say "score means nothing to world"
 printf '1 qid:1 1:2\n0 qid:1 2:x\n' >"$dir/bad"
@@ -68,6 +74,7 @@ printf '1\n2\n' >"$dir/svm.query"
 expect 2 r rerank import "$dir/svm" --output "$dir/lists"
 say "wants --query"
 expect 0 r rerank import "$dir/svm" --query "$dir/svm.query" --output "$dir/lists"
+say "2 lists, 3 items"
 printf '0 qid:1 1:0.5 2:1\n1 qid:2 1:0.25\n2 qid:2 2:3\n' | cmp - "$dir/lists" || fail "libsvm: $(cat "$dir/lists")"
 printf '1\n1\n' >"$dir/svm.query"
 expect 1 r rerank import "$dir/svm" --query "$dir/svm.query" --output "$dir/other"
@@ -92,7 +99,7 @@ expect 1 r rerank import "$dir/rc" --format rechorus --output "$dir/other"
 say "impression_id are wanted"
 
 # --- over a first stage --------------------------------------------------------
-"$recd" -q synth --users 300 --items 80 --interactions 8000 --seed 5 --output "$dir/rows.csv"
+"$recd" -q synth --users 300 --items 80 --interactions 8000 --seed 5 --output "$dir/rows.csv" >/dev/null
 expect 0 r import "$dir/rows.csv"
 expect 0 r split --test 0.2
 expect 0 r rerank train --base itemknn:neighbours=20 --model setrank --also "" --candidates 20 --epochs 2 --dim 16 --name order
@@ -131,8 +138,10 @@ say "before"
 expect 2 r evaluate --name trees --rerank trees
 say "name has no place beside"
 expect 0 r train --model itemknn
-expect 2 r evaluate --rerank itemknn
-say "is no re-ranker"
+for what in evaluate "recommend --all"; do
+    expect 2 r $what --rerank itemknn
+    say "is no re-ranker"
+done
 # forgetting repairs them like any other model, to the bit
 digest_of() {
     r info --json >"$dir/out"
