@@ -7,9 +7,9 @@
  * Source: Huzhang et al., AliExpress learning-to-rank: maximizing online model
  * performance without going online (EG-Rerank), TKDE 2021.  Differs: the
  * public code counts a hundredth of the next place's reward, and so does not
- * see what a click costs below (docs/rerank.md, lists of ten: 59 % of the best
- * order's clicks instead of 95); the state reads what was placed; the best item
- * is taken when serving, the public code draws one; no discriminator.
+ * see what a click costs below (in the world of rec/clicks.h it is no better
+ * than a list by clicks); the state reads what was placed; the best item is
+ * taken when serving, the public code draws one; no discriminator.
  */
 #include <stdlib.h>
 
