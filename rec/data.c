@@ -47,6 +47,9 @@ void rec_data_free(struct rec_data *d)
     free(d->value);
     free(d->time);
     free(d->lost);
+    free(d->open);
+    free(d->trait_ptr);
+    free(d->trait);
     memset(d, 0, sizeof(*d));
 }
 
@@ -83,6 +86,23 @@ static enum err data_nomem(size_t rows)
 /* --- parts ------------------------------------------------------------------
  */
 
+static enum err subset_extras(struct rec_data *s, const struct rec_data *d)
+{
+    if (d->open != NULL)
+        s->open = data_copy(d->open, d->n_users, sizeof(*s->open));
+    if (d->trait_ptr != NULL) {
+        s->trait_ptr =
+            data_copy(d->trait_ptr, d->n_items + 1, sizeof(*s->trait_ptr));
+        s->trait =
+            data_copy(d->trait, d->trait_ptr[d->n_items], sizeof(*s->trait));
+    }
+    return (d->open != NULL && s->open == NULL) ||
+                   (d->trait_ptr != NULL &&
+                    (s->trait_ptr == NULL || s->trait == NULL))
+               ? data_nomem(s->n_rows)
+               : ERR_OK;
+}
+
 static enum err subset_room(struct rec_data *s, const struct rec_data *d)
 {
     ERR_TRY(rec_data_copy_keys(s, d->user_key, d->n_users, d->item_key,
@@ -95,6 +115,7 @@ static enum err subset_room(struct rec_data *s, const struct rec_data *d)
         s->time = mem_array(s->n_rows, sizeof(*s->time));
     if (d->lost != NULL)
         s->lost = data_copy(d->lost, d->n_users, sizeof(*s->lost));
+    ERR_TRY(subset_extras(s, d));
     if (s->user_ptr == NULL || s->item == NULL ||
         (d->value != NULL && s->value == NULL) ||
         (d->time != NULL && s->time == NULL) ||
@@ -145,9 +166,28 @@ static void drop_empty_users(struct rec_data *d)
         d->user_key[n] = d->user_key[u];
         if (d->lost != NULL)
             d->lost[n] = d->lost[u];
+        if (d->open != NULL)
+            d->open[n] = d->open[u];
         d->user_ptr[++n] = end; /* n <= u + 1: read before written */
     }
     d->n_users = n;
+}
+
+/* Attributes of the items that have a row (place[i] != 0). */
+static void drop_traits(struct rec_data *d, const uint32_t *place)
+{
+    size_t n = 0, at = 0;
+
+    for (size_t i = 0; i < d->n_items; i++) {
+        const size_t first = d->trait_ptr[i], end = d->trait_ptr[i + 1];
+
+        if (place[i] == 0)
+            continue;
+        d->trait_ptr[n++] = at; /* n <= i: read before written */
+        for (size_t t = first; t < end; t++)
+            d->trait[at++] = d->trait[t];
+    }
+    d->trait_ptr[n] = at;
 }
 
 /* Keep the items that have rows; place[n_items] is scratch, zeroed. */
@@ -157,6 +197,8 @@ static void drop_empty_items(struct rec_data *d, uint32_t *place)
 
     for (size_t r = 0; r < d->n_rows; r++)
         place[d->item[r]] = 1;
+    if (d->trait_ptr != NULL)
+        drop_traits(d, place);
     for (size_t i = 0; i < d->n_items; i++) {
         if (place[i] == 0)
             continue;

@@ -29,6 +29,12 @@ struct rec_data {
     int64_t *time;      /* [n_rows], or NULL */
     uint32_t *lost;     /* [n_users] rows dropped because their item is not in
                            the universe (test data), or NULL: none */
+    /* What models may build on that nobody's request takes away; of training
+     * rows alone, and no part of rec_data_digest(). */
+    uint8_t *open;     /* [n_users] 1: declared public, or NULL: nobody is */
+    size_t *trait_ptr; /* [n_items + 1] attributes of item i in the catalogue:
+                          trait[trait_ptr[i]..], or NULL: there are none */
+    uint64_t *trait;   /* key_of("name=value"), in the catalogue's order */
 };
 
 /* The training rows of the view, with their own universe. */

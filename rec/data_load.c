@@ -2,10 +2,14 @@
  * rec/data_load.c - from histories in the store to matrices.
  *
  * Two passes over the histories: the first counts and marks, the second
- * fills, so that nothing is ever held twice.
+ * fills, so that nothing is ever held twice.  Attributes and who is public
+ * come last.
  */
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
 
 #include "base/mem.h"
 #include "rec/data.h"
@@ -25,6 +29,8 @@ struct load {
     uint64_t *key;          /* [n_known] items known to the store */
     uint32_t *place;        /* [n_known] 1 = in use, later the item's number */
     size_t n_known, room;
+    bool any_traits;
+    size_t at_item, n_traits, traits_room; /* third pass */
 };
 
 static enum err load_item(void *arg, const struct sto_entity *e)
@@ -36,6 +42,7 @@ static enum err load_item(void *arg, const struct sto_entity *e)
     ERR_TRY(mem_grow(&l->place, &l->room, l->n_known + 1, sizeof(*l->place)));
     l->key[l->n_known] = e->key;
     l->place[l->n_known++] = e->listed;
+    l->any_traits = l->any_traits || e->attributes[0] != '\0';
     return ERR_OK;
 }
 
@@ -166,6 +173,98 @@ static enum err load_universe(struct load *l)
     return ERR_OK;
 }
 
+/* --- attributes and public people ------------------------------------------
+ */
+
+/* An attribute's name is its value's too: "genres=Drama". */
+static enum err add_trait(struct load *l, const char *name, const json_t *value)
+{
+    const char *text = json_string_value(value);
+    const size_t n = strlen(name), m = text != NULL ? strlen(text) : 0;
+
+    if (m == 0)
+        return ERR_OK;
+    char *both = mem_array(n + m + 2, 1);
+
+    if (both == NULL)
+        return load_nomem(l->d.n_rows);
+    memcpy(both, name, n);
+    both[n] = '=';
+    memcpy(both + n + 1, text, m);
+    const uint64_t key = key_of(both, n + m + 1);
+
+    free(both);
+    ERR_TRY(mem_grow(&l->d.trait, &l->traits_room, l->n_traits + 1,
+                     sizeof(*l->d.trait)));
+    l->d.trait[l->n_traits++] = key;
+    return ERR_OK;
+}
+
+static enum err add_traits(struct load *l, const char *attributes)
+{
+    json_t *all = json_loads(attributes, 0, NULL), *value, *one;
+    enum err e = ERR_OK;
+    const char *name;
+    size_t i;
+
+    if (!json_is_object(all))
+        e = err_set(ERR_FORMAT, "the store holds attributes that are not a "
+                                "JSON object: import the catalogue again");
+    json_object_foreach(all, name, value)
+    {
+        if (e == ERR_OK && !json_is_array(value))
+            e = add_trait(l, name, value);
+        json_array_foreach(value, i, one)
+        {
+            if (e == ERR_OK)
+                e = add_trait(l, name, one);
+        }
+    }
+    json_decref(all);
+    return e;
+}
+
+/* Items come in the order of their keys, as in the universe. */
+static enum err item_traits(void *arg, const struct sto_entity *e)
+{
+    struct load *l = arg;
+    struct rec_data *d = &l->d;
+
+    if (l->at_item == d->n_items || d->item_key[l->at_item] != e->key)
+        return ERR_OK; /* not in use */
+    if (e->attributes[0] != '\0')
+        ERR_TRY(add_traits(l, e->attributes));
+    d->trait_ptr[++l->at_item] = l->n_traits;
+    return ERR_OK;
+}
+
+static enum err user_open(void *arg, const struct sto_entity *e)
+{
+    struct rec_data *d = arg;
+
+    if (!e->open)
+        return ERR_OK;
+    const uint32_t u = rec_key_find(d->user_key, d->n_users, e->key);
+
+    if (u == REC_NOBODY) /* has no training row */
+        return ERR_OK;
+    if (d->open == NULL && (d->open = mem_array(d->n_users, 1)) == NULL)
+        return load_nomem(d->n_rows);
+    d->open[u] = 1;
+    return ERR_OK;
+}
+
+static enum err load_extras(struct load *l, struct sto_view *v)
+{
+    if (l->any_traits) {
+        l->d.trait_ptr = mem_array(l->d.n_items + 1, sizeof(*l->d.trait_ptr));
+        if (l->d.trait_ptr == NULL)
+            return load_nomem(l->d.n_rows);
+        ERR_TRY(sto_each_entity(v, STO_ITEMS, item_traits, l));
+    }
+    return sto_each_entity(v, STO_USERS, user_open, &l->d);
+}
+
 static enum err load_train(struct load *l, struct sto_view *v)
 {
     ERR_TRY(sto_each_entity(v, STO_ITEMS, load_item, l));
@@ -174,7 +273,8 @@ static enum err load_train(struct load *l, struct sto_view *v)
                                      "interactions first");
     ERR_TRY(sto_each_history(v, STO_TRAIN, count_history, l));
     ERR_TRY(load_universe(l));
-    return load_fill(l, v, STO_TRAIN);
+    ERR_TRY(load_fill(l, v, STO_TRAIN));
+    return load_extras(l, v);
 }
 
 /* Hand d over, or free it. */

@@ -240,6 +240,16 @@ enum err rec_model_fit(struct rec_model *m, const struct rec_data *d,
     return check_finite(m);
 }
 
+enum err rec_model_refit(struct rec_model *m, const struct rec_data *d,
+                         const struct rec_model *before)
+{
+    if (m->ops->refit == NULL || d->n_rows == 0)
+        return rec_model_fit(m, d, NULL);
+    ERR_TRY(mem_budget(m->ops->fit_bytes(d, m->opts), m->ops->name));
+    ERR_TRY(m->ops->refit(m, d, before));
+    return check_finite(m);
+}
+
 enum err rec_model_fit_counts(struct rec_model *m, const struct rec_data *d,
                               const struct rec_counts *c)
 {

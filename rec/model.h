@@ -82,6 +82,12 @@ struct rec_model_ops {
     enum err (*fit)(struct rec_model *m, const struct rec_data *d,
                     const struct rec_watch *watch);
 
+    /* The same model, bit for bit, when most of `before` (made by the same
+     * recipe from other rows) can be kept: those of its parts that d does not
+     * touch.  before NULL: everything is new.  NULL: fit(). */
+    enum err (*refit)(struct rec_model *m, const struct rec_data *d,
+                      const struct rec_model *before);
+
     /* The same model, bit for bit, from counts of what people of d met together
      * (rec/counts.h), each of whom adds pair_weight(opts, their rows).  NULL:
      * it learns from rows alone.  Call rec_model_fit_counts(). */
@@ -173,6 +179,11 @@ enum err rec_model_fit(struct rec_model *m, const struct rec_data *d,
 ERR_CHECK
 enum err rec_model_fit_counts(struct rec_model *m, const struct rec_data *d,
                               const struct rec_counts *c);
+
+/* The same with what `before` can give (ops->refit), or rec_model_fit(). */
+ERR_CHECK
+enum err rec_model_refit(struct rec_model *m, const struct rec_data *d,
+                         const struct rec_model *before);
 
 void rec_model_digest(const struct rec_model *m,
                       unsigned char digest[KEY_DIGEST_BYTES]);

@@ -2,66 +2,72 @@
  * rec/model_legonet.c - a fixed encoder and many small adapters, each learnt
  * from the few people whose encoding is near its key.
  *
- * Encoder: every item has 64 random signs, named by its key; a person's
- * encoding is the sum over their own history.  An adapter's key is a random
- * direction.  A person activates the `active` adapters whose keys are nearest.
- * Neither depends on anybody's rows but the person's own: taking somebody out
- * moves nobody else, and an adapter that somebody did not activate never saw
- * them.
+ * The encoder (rec/encoder.h) and the keys are not learnt from rows that others
+ * may ask to be forgotten: taking somebody out moves nobody else, and an
+ * adapter that somebody did not activate never saw them.
  *
- * Adapter: EASE on its members alone, in its dual form (rec/adapter.h).  Scores
- * of a person's adapters are divided by their deviation over the items and
- * averaged.
+ * Adapters: EASE on their members alone, in its dual form (rec/adapter.h), or
+ * learnt heads over the encoding (rec/head.h).
  *
- * What is kept is who met what and which adapters that activates; inverses are
- * made when somebody asks, once, and live in memory.
+ * What is kept is who met what and which adapters that activates, the encoder
+ * where it is not made of names alone, and the weights of learnt heads.  The
+ * inverses of closed forms are made when somebody asks, once, and live in
+ * memory.
  *
  * Source of the design: Yu et al., LegoNet, 2022 (arXiv 2210.16023), carried
  * over to recommendation; docs/papers.md says what differs.
  */
-#include <math.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/la.h"
 #include "base/mem.h"
 #include "base/par.h"
-#include "base/rng.h"
-#include "rec/adapter.h"
-#include "rec/model.h"
+#include "rec/lego.h"
 
-#define SIGNS 64
+#define D ((size_t)REC_ENCODING)
 
-struct lego_opts {
-    int64_t adapters, active;
-    double reg;
-};
-
-#define AT(f) offsetof(struct lego_opts, f)
+#define AT(f) offsetof(struct rec_lego_opts, f)
 static const struct opt rows[] = {
     {"adapters", 0, OPT_INT, AT(adapters), "64", 1, 65536, "N",
      "small models; people x active / N of them learn together"},
-    {"active", 0, OPT_INT, AT(active), "8", 1, 64, "A",
+    {"active", 0, OPT_INT, AT(active), "8", 1, REC_LEGO_ACTIVE, "A",
      "adapters that learn from, and answer, each person (at most --adapters)"},
     {"reg", 0, OPT_REAL, AT(reg), "150", 1e-3, 1e9, "L",
-     "ridge penalty of an adapter"},
+     "ridge penalty of a closed form"},
+    {"encoder", 0, OPT_CHOICE, AT(encoder), "signs", 0, 0,
+     "signs|attributes|public",
+     "what it stands on: nothing learnt, the catalogue, or public people"},
+    {"heads", 0, OPT_CHOICE, AT(heads), "ease", 0, 0, "ease|softmax",
+     "adapters: closed forms, or learnt over the encoding"},
+    {"epochs", 0, OPT_INT, AT(epochs), "30", 1, 1e4, "N",
+     "passes of a learnt head over its people"},
+    {"lr", 0, OPT_REAL, AT(lr), ".05", 1e-6, 10, "R", "of learnt heads (Adam)"},
+    {"decay", 0, OPT_REAL, AT(decay), "1", 0, 1e3, "L",
+     "of the weights of learnt heads, times the rate, a step"},
     {.name = NULL},
 };
 
-/* --- adapters --------------------------------------------------------------
- */
+static enum rec_encoder_kind kind_of(const struct rec_lego_opts *o)
+{
+    return strcmp(o->encoder, "public") == 0       ? REC_PUBLIC
+           : strcmp(o->encoder, "attributes") == 0 ? REC_ATTRIBUTES
+                                                   : REC_SIGNS;
+}
 
-struct lego {
-    size_t n, active; /* adapters */
-    float reg;
-    uint64_t *sign; /* [n_items] */
-    float *key;     /* [n][SIGNS] */
-    struct rec_adapter *adapter;
-    uint32_t *members; /* all lists of members, one behind the other */
-    pthread_mutex_t lock;
-};
+static bool learns_heads(const struct rec_lego_opts *o)
+{
+    return strcmp(o->heads, "softmax") == 0;
+}
+
+static size_t active_of(const struct rec_lego_opts *o)
+{
+    return (size_t)(o->active < o->adapters ? o->active : o->adapters);
+}
+
+/* --- in memory --------------------------------------------------------------
+ */
 
 static enum err no_memory(void)
 {
@@ -70,7 +76,7 @@ static enum err no_memory(void)
 
 static void lego_free(void *arg)
 {
-    struct lego *l = arg;
+    struct rec_lego *l = arg;
 
     if (l == NULL)
         return;
@@ -84,106 +90,213 @@ static void lego_free(void *arg)
     free(l);
 }
 
-/* Signs of items and keys of adapters: functions of the seed and of names. */
-static enum err lego_new(struct lego **out, const struct lego_opts *o,
+/* Without members; an encoder of signs is made, another is set by the caller.
+ */
+static enum err lego_new(struct rec_lego **out, const struct rec_lego_opts *o,
                          uint64_t seed, const uint64_t *item_key,
                          size_t n_items)
 {
-    struct lego *l = mem_array(1, sizeof(*l));
+    struct rec_lego *l = mem_array(1, sizeof(*l));
 
     if (l == NULL)
         return no_memory();
     l->n = (size_t)o->adapters;
-    l->active = (size_t)(o->active < o->adapters ? o->active : o->adapters);
+    l->active = active_of(o);
     l->reg = (float)o->reg;
+    l->encoder.n_keys = l->n;
     (void)pthread_mutex_init(&l->lock, NULL);
-    l->sign = mem_array(n_items, sizeof(*l->sign));
-    l->key = mem_array(l->n * SIGNS, sizeof(*l->key));
     l->adapter = mem_array(l->n, sizeof(*l->adapter));
-    if (l->sign == NULL || l->key == NULL || l->adapter == NULL) {
+    if (kind_of(o) == REC_SIGNS) {
+        l->sign = mem_array(n_items, sizeof(*l->sign));
+        l->key = mem_array(l->n * D, sizeof(*l->key));
+    }
+    if (l->adapter == NULL ||
+        (kind_of(o) == REC_SIGNS && (l->sign == NULL || l->key == NULL))) {
         lego_free(l);
         return no_memory();
     }
-    for (size_t i = 0; i < n_items; i++)
-        l->sign[i] = rng_derive(seed, RNG_PROJECT, item_key[i]);
-    for (size_t a = 0; a < l->n; a++) {
-        const uint64_t stream = rng_derive(seed, RNG_PROJECT, a);
-        float *key = l->key + a * SIGNS;
-        double square = 0;
-
-        for (size_t d = 0; d < SIGNS; d++) {
-            key[d] = (float)rng_normal(stream, RNG_INIT, d);
-            square += (double)key[d] * (double)key[d];
-        }
-        for (size_t d = 0; d < SIGNS; d++)
-            key[d] /= (float)sqrt(square);
+    if (l->sign != NULL) {
+        rec_encoder_signs(l->sign, item_key, n_items, seed);
+        rec_encoder_directions(l->key, l->n, seed);
+        l->encoder.sign = l->sign;
+        l->encoder.key = l->key;
     }
     *out = l;
     return ERR_OK;
 }
 
-/* sum[d]: how often sign d of the items is plus, less how often it is minus.
- * Counted in binary, all signs at once: plane b holds bit b of 64 counters. */
-static void encode(const struct lego *l, const uint32_t *item, size_t n,
-                   float sum[SIGNS])
+void rec_lego_activate(const struct rec_lego *l, const uint32_t *item, size_t n,
+                       uint32_t *active)
 {
-    uint64_t plane[40] = {0};
+    float sum[REC_ENCODING];
 
-    for (size_t r = 0; r < n; r++) {
-        uint64_t carry = l->sign[item[r]];
-
-        for (size_t b = 0; b < 40 && carry != 0; b++) {
-            const uint64_t both = plane[b] & carry;
-
-            plane[b] ^= carry;
-            carry = both;
-        }
-    }
-    for (size_t d = 0; d < SIGNS; d++) {
-        uint64_t plus = 0;
-
-        for (size_t b = 0; b < 40; b++)
-            plus |= (plane[b] >> d & 1) << b;
-        sum[d] = (float)plus - (float)(n - plus);
-    }
+    rec_encoder_encode(&l->encoder, item, n, sum);
+    rec_encoder_nearest(&l->encoder, sum, l->active, active);
 }
 
-/* The adapters whose keys are nearest to a history's encoding, best first; ties
- * go to the lower number. */
-static void activate(const struct lego *l, const uint32_t *item, size_t n,
-                     uint32_t *active)
-{
-    float sum[SIGNS], near[64];
-    size_t held = 0;
+/* Rows and what they activate: of a model, or of one in the making. */
+struct routes {
+    size_t n_users;
+    const uint64_t *user_key, *item_key;
+    const uint64_t *ptr;
+    const uint32_t *item;
+    const uint32_t *active;
+};
 
-    encode(l, item, n, sum);
+static struct routes routes_of(const struct rec_model *m)
+{
+    return (struct routes){m->n_users,
+                           m->user_key,
+                           m->item_key,
+                           rec_model_array(m, "ptr"),
+                           rec_model_array(m, "item"),
+                           rec_model_array(m, "active")};
+}
+
+/* Lists of members, people ascending; who has no rows is nowhere. */
+static enum err list_members(struct rec_lego *l, const struct routes *r)
+{
+    const size_t n = r->n_users * l->active;
+    size_t at = 0;
+
+    l->members = mem_array(n, sizeof(*l->members));
+    if (l->members == NULL)
+        return no_memory();
+    for (size_t i = 0; i < n; i++)
+        l->adapter[r->active[i]].n +=
+            r->ptr[i / l->active] < r->ptr[i / l->active + 1];
     for (size_t a = 0; a < l->n; a++) {
-        float x = 0;
+        l->adapter[a].user = l->members + at;
+        at += l->adapter[a].n;
+        l->adapter[a].n = 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct rec_adapter *a = &l->adapter[r->active[i]];
 
-        for (size_t d = 0; d < SIGNS; d++)
-            x += sum[d] * l->key[a * SIGNS + d];
-        if (held == l->active && x <= near[held - 1])
+        if (r->ptr[i / l->active] < r->ptr[i / l->active + 1])
+            a->user[a->n++] = (uint32_t)(i / l->active);
+    }
+    return ERR_OK;
+}
+
+static enum err ready(struct rec_model *m)
+{
+    const struct rec_lego_opts *o = m->opts;
+    const struct routes r = routes_of(m);
+    struct rec_lego *l = NULL;
+
+    ERR_TRY(lego_new(&l, o, m->seed, m->item_key, m->n_items));
+    const enum err e = list_members(l, &r);
+
+    if (e != ERR_OK) {
+        lego_free(l);
+        return e;
+    }
+    if (kind_of(o) != REC_SIGNS) {
+        l->encoder.code = rec_model_array(m, "code");
+        l->encoder.centre = rec_model_array(m, "centre");
+        l->encoder.key = rec_model_array(m, "key");
+    }
+    if (learns_heads(o)) {
+        l->head_ptr = rec_model_array(m, "head_ptr");
+        l->head_item = rec_model_array(m, "head_item");
+        l->head_weight = rec_model_array(m, "head_weight");
+    }
+    if (m->parts_free != NULL)
+        m->parts_free(m->parts);
+    m->parts = l;
+    m->parts_free = lego_free;
+    return ERR_OK;
+}
+
+/* --- what a request touched -------------------------------------------------
+ */
+
+static bool same_rows(const struct routes *a, size_t u, const struct routes *b,
+                      size_t v)
+{
+    const uint64_t n = a->ptr[u + 1] - a->ptr[u];
+
+    if (n != b->ptr[v + 1] - b->ptr[v])
+        return false;
+    for (uint64_t r = 0; r < n; r++) {
+        if (a->item_key[a->item[a->ptr[u] + r]] !=
+            b->item_key[b->item[b->ptr[v] + r]])
+            return false;
+    }
+    return true;
+}
+
+/* The adapters of everybody in a who is not, or not so, in b. */
+static void mark_changed(const struct routes *a, const struct routes *b,
+                         size_t active, uint8_t *mark)
+{
+    for (size_t u = 0; u < a->n_users; u++) {
+        const uint32_t v =
+            rec_key_find(b->user_key, b->n_users, a->user_key[u]);
+
+        if (v != REC_NOBODY && same_rows(a, u, b, v))
             continue;
-        size_t at = held < l->active ? held++ : held - 1;
-
-        for (; at > 0 && x > near[at - 1]; at--) {
-            near[at] = near[at - 1];
-            active[at] = active[at - 1];
-        }
-        near[at] = x;
-        active[at] = (uint32_t)a;
+        for (size_t k = 0; k < active; k++)
+            mark[a->active[u * active + k]] = 1;
     }
 }
 
-/* --- what is learnt --------------------------------------------------------
+static bool same_encoder(const struct rec_model *m, const unsigned char *source)
+{
+    const struct rec_lego_opts *o = m->opts;
+
+    return kind_of(o) == REC_SIGNS ||
+           memcmp(rec_model_array(m, "source"), source, KEY_DIGEST_BYTES) == 0;
+}
+
+static size_t touched(const struct rec_model *before,
+                      const struct rec_model *after, uint32_t *part, size_t *of)
+{
+    const struct rec_lego *l = before->parts;
+    size_t n = 0;
+
+    *of = l->n;
+    if (part == NULL)
+        return 0;
+    const struct routes a = routes_of(before), b = routes_of(after);
+    uint8_t *mark = mem_array(l->n, 1);
+    const bool all = mark == NULL || /* no memory to say less than all */
+                     (l->sign == NULL &&
+                      !same_encoder(before, rec_model_array(after, "source")));
+
+    if (!all) {
+        mark_changed(&a, &b, l->active, mark);
+        mark_changed(&b, &a, l->active, mark);
+    }
+    for (size_t i = 0; i < l->n; i++) {
+        if (all || mark[i])
+            part[n++] = (uint32_t)i;
+    }
+    free(mark);
+    return n;
+}
+
+/* --- training ---------------------------------------------------------------
  */
 
 static double fit_bytes(const struct rec_data *d, const void *opts)
 {
-    const struct lego_opts *o = opts;
+    const struct rec_lego_opts *o = opts;
     const double n =
         (double)d->n_users * (double)o->active / (double)o->adapters;
+    /* a learnt head: its weights, as many of an optimiser's and gradients, and
+     * a batch's rows on two tapes' sides; at most all items or all rows */
+    const double items =
+        n * (double)d->n_rows / (double)(d->n_users > 0 ? d->n_users : 1);
+    const double own = items < (double)d->n_items ? items : (double)d->n_items;
 
+    if (learns_heads(o))
+        return 4 * own * (double)(D + 1) * (double)o->adapters +
+               4 * own * (4 * (double)(D + 1) + 6 * 64) *
+                   (double)par_threads() +
+               16 * (double)d->n_rows * (double)o->active +
+               (16 * (double)o->active + 4 * (double)D) * (double)d->n_users;
     /* inverses, with half as many again for adapters of unequal size; counts
      * by item of one adapter a thread; rows */
     return 6 * n * n * (double)o->adapters +
@@ -192,52 +305,197 @@ static double fit_bytes(const struct rec_data *d, const void *opts)
            16 * (double)d->n_users * (double)o->active;
 }
 
-struct routing {
-    const struct lego *l;
-    const uint64_t *ptr;
-    const uint32_t *item;
-    uint32_t *active;
+/* A model in the making. */
+struct making {
+    const struct rec_data *d;
+    const struct rec_lego_opts *o;
+    uint64_t seed;
+    struct rec_lego *l;
+    uint64_t *ptr;              /* [n_users + 1] */
+    uint32_t *active;           /* [n_users][l->active] */
+    float *code, *centre, *key; /* of an encoder that is learnt */
+    unsigned char source[KEY_DIGEST_BYTES];
+    struct rec_lego_heads heads;
+    struct mem_scratch room;
 };
 
 static void route_task(void *arg, size_t u, size_t thread)
 {
-    const struct routing *r = arg;
+    const struct making *k = arg;
 
     (void)thread;
-    activate(r->l, r->item + r->ptr[u], (size_t)(r->ptr[u + 1] - r->ptr[u]),
-             r->active + u * r->l->active);
+    rec_lego_activate(k->l, k->d->item + k->ptr[u],
+                      (size_t)(k->ptr[u + 1] - k->ptr[u]),
+                      k->active + u * k->l->active);
 }
 
-static enum err ready(struct rec_model *m);
+/* The encoder of `before` over the items of now: those that are new have no
+ * part in what it was made from, or it would be another. */
+static void copy_encoder(struct making *k, const struct rec_model *before)
+{
+    const float *code = rec_model_array(before, "code");
+
+    memcpy(k->centre, rec_model_array(before, "centre"), D * sizeof(float));
+    memcpy(k->key, rec_model_array(before, "key"), k->l->n * D * sizeof(float));
+    for (size_t i = 0; i < k->d->n_items; i++) {
+        const uint32_t was =
+            rec_key_find(before->item_key, before->n_items, k->d->item_key[i]);
+
+        if (was != REC_NOBODY)
+            memcpy(k->code + i * D, code + was * D, D * sizeof(float));
+    }
+}
+
+static bool has_new_items(const struct rec_data *d, const struct rec_model *old)
+{
+    for (size_t i = 0; i < d->n_items; i++) {
+        if (rec_key_find(old->item_key, old->n_items, d->item_key[i]) ==
+            REC_NOBODY)
+            return true;
+    }
+    return false;
+}
+
+static enum err make_encoder(struct making *k, const struct rec_model *before,
+                             bool *kept)
+{
+    const enum rec_encoder_kind kind = kind_of(k->o);
+
+    *kept = before != NULL;
+    if (kind == REC_SIGNS)
+        return ERR_OK;
+    k->code = mem_take(&k->room, k->d->n_items, D, sizeof(*k->code));
+    k->centre = mem_take(&k->room, D, 1, sizeof(*k->centre));
+    k->key = mem_take(&k->room, k->l->n, D, sizeof(*k->key));
+    if (k->room.failed)
+        return no_memory();
+    rec_encoder_source(kind, k->d, k->source);
+    *kept = before != NULL && same_encoder(before, k->source) &&
+            !has_new_items(k->d, before);
+    if (*kept)
+        copy_encoder(k, before);
+    else if (before != NULL && !rec_encoder_possible(kind, k->d))
+        rec_encoder_blank(k->d, k->seed, k->l->n, k->code, k->key);
+    else
+        ERR_TRY(rec_encoder_learn(kind, k->d, k->seed, k->l->n, k->code,
+                                  k->centre, k->key));
+    k->l->encoder.code = k->code;
+    k->l->encoder.centre = k->centre;
+    k->l->encoder.key = k->key;
+    return ERR_OK;
+}
+
+/* Which heads must be trained: those of adapters whose members are not those of
+ * before. */
+static enum err make_heads(struct making *k, const struct rec_model *before,
+                           bool kept)
+{
+    const struct routes now = {k->d->n_users, k->d->user_key, k->d->item_key,
+                               k->ptr,        k->d->item,     k->active};
+    uint8_t *train = NULL;
+
+    ERR_TRY(list_members(k->l, &now));
+    if (!learns_heads(k->o))
+        return ERR_OK;
+    if (kept) {
+        const struct routes was = routes_of(before);
+
+        train = mem_array(k->l->n, 1);
+        if (train == NULL)
+            return no_memory();
+        mark_changed(&was, &now, k->l->active, train);
+        mark_changed(&now, &was, k->l->active, train);
+    }
+    const enum err e = rec_lego_heads_make(&k->heads, k->l, k->o, k->seed, k->d,
+                                           before, train);
+
+    free(train);
+    return e;
+}
+
+static enum err keep(struct rec_model *m, const struct making *k)
+{
+    const struct rec_data *d = k->d;
+    const size_t n = k->l->n, active = k->l->active;
+    const size_t own = learns_heads(k->o) ? (size_t)k->heads.ptr[n] : 0;
+    const struct {
+        struct rec_array_spec spec;
+        const void *from;
+        bool there;
+    } all[] = {
+        {{"ptr", STO_U64, d->n_users + 1, 1}, k->ptr, true},
+        {{"item", STO_U32, d->n_rows, 1}, d->item, true},
+        {{"active", STO_U32, d->n_users, active}, k->active, true},
+        {{"source", STO_U8, 1, KEY_DIGEST_BYTES}, k->source, k->code != NULL},
+        {{"code", STO_F32, d->n_items, D}, k->code, k->code != NULL},
+        {{"centre", STO_F32, 1, D}, k->centre, k->code != NULL},
+        {{"key", STO_F32, n, D}, k->key, k->code != NULL},
+        {{"head_ptr", STO_U64, n + 1, 1}, k->heads.ptr, learns_heads(k->o)},
+        {{"head_item", STO_U32, own, 1}, k->heads.item, learns_heads(k->o)},
+        {{"head_weight", STO_F32, own, D + 1},
+         k->heads.weight,
+         learns_heads(k->o)},
+    };
+    const size_t most = sizeof(all) / sizeof(*all);
+    struct rec_array_spec spec[sizeof(all) / sizeof(*all)];
+    size_t n_specs = 0;
+
+    for (size_t i = 0; i < most; i++) {
+        if (all[i].there)
+            spec[n_specs++] = all[i].spec;
+    }
+    ERR_TRY(rec_model_alloc(m, d, spec, n_specs));
+    for (size_t i = 0; i < most; i++) {
+        const struct rec_array_spec *s = &all[i].spec;
+        const size_t bytes = s->rows * s->cols * sto_type_bytes(s->type);
+
+        if (all[i].there && bytes > 0)
+            memcpy(rec_model_array(m, s->name), all[i].from, bytes);
+    }
+    return ERR_OK;
+}
+
+static enum err make(struct making *k, struct rec_model *m,
+                     const struct rec_model *before)
+{
+    const struct rec_data *d = k->d;
+    bool kept = false;
+
+    ERR_TRY(lego_new(&k->l, k->o, k->seed, d->item_key, d->n_items));
+    ERR_TRY(make_encoder(k, before, &kept));
+    k->ptr = mem_take(&k->room, d->n_users + 1, 1, sizeof(*k->ptr));
+    k->active =
+        mem_take(&k->room, d->n_users, k->l->active, sizeof(*k->active));
+    if (k->room.failed)
+        return no_memory();
+    for (size_t u = 0; u <= d->n_users; u++)
+        k->ptr[u] = d->user_ptr[u];
+    par_for(d->n_users, route_task, k);
+    ERR_TRY(make_heads(k, before, kept));
+    return keep(m, k);
+}
+
+static enum err refit(struct rec_model *m, const struct rec_data *d,
+                      const struct rec_model *before)
+{
+    struct making k = {.d = d, .o = m->opts, .seed = m->seed};
+    const enum err e = make(&k, m, before);
+
+    lego_free(k.l);
+    rec_lego_heads_free(&k.heads);
+    mem_drop(&k.room);
+    return e == ERR_OK ? ready(m) : e;
+}
 
 static enum err fit(struct rec_model *m, const struct rec_data *d,
                     const struct rec_watch *watch)
 {
-    const struct lego_opts *o = m->opts;
-    struct lego *l = NULL;
-
     (void)watch;
-    ERR_TRY(lego_new(&l, o, m->seed, d->item_key, d->n_items));
-    const struct rec_array_spec spec[] = {
-        {"ptr", STO_U64, d->n_users + 1, 1},
-        {"item", STO_U32, d->n_rows, 1},
-        {"active", STO_U32, d->n_users, l->active},
-    };
-    const enum err e = rec_model_alloc(m, d, spec, 3);
-
-    if (e == ERR_OK) {
-        uint64_t *ptr = rec_model_array(m, "ptr");
-        uint32_t *item = rec_model_array(m, "item");
-
-        for (size_t u = 0; u <= d->n_users; u++)
-            ptr[u] = d->user_ptr[u];
-        memcpy(item, d->item, d->n_rows * sizeof(*item));
-        par_for(d->n_users, route_task,
-                &(struct routing){l, ptr, item, rec_model_array(m, "active")});
-    }
-    lego_free(l);
-    return e == ERR_OK ? ready(m) : e;
+    return refit(m, d, NULL);
 }
+
+/* --- what comes from a file -------------------------------------------------
+ */
 
 static uint64_t rows_of(const struct rec_model *m, const char *name)
 {
@@ -248,339 +506,74 @@ static uint64_t rows_of(const struct rec_model *m, const char *name)
     return 0;
 }
 
-static bool valid(const struct rec_model *m)
+/* Lists of indices below `limit`, one behind the other. */
+static bool valid_lists(const uint64_t *ptr, uint64_t lists, uint64_t n,
+                        const uint32_t *index, uint64_t limit)
 {
-    const struct lego_opts *o = m->opts;
-    const uint64_t active =
-        (uint64_t)(o->active < o->adapters ? o->active : o->adapters);
-    const uint64_t n = rows_of(m, "item");
-
-    if (!rec_model_has(m, "ptr", STO_U64, m->n_users + 1, 1) ||
-        !rec_model_has(m, "item", STO_U32, n, 1) ||
-        !rec_model_has(m, "active", STO_U32, m->n_users, active))
+    if (ptr[0] != 0 || ptr[lists] != n)
         return false;
-    const uint64_t *ptr = rec_model_array(m, "ptr");
-    const uint32_t *item = rec_model_array(m, "item");
-    const uint32_t *who = rec_model_array(m, "active");
-
-    if (ptr[0] != 0 || ptr[m->n_users] != n)
-        return false;
-    for (size_t u = 0; u < m->n_users; u++) {
-        if (ptr[u] > ptr[u + 1])
+    for (uint64_t i = 0; i < lists; i++) {
+        if (ptr[i] > ptr[i + 1])
             return false;
     }
     for (uint64_t r = 0; r < n; r++) {
-        if (item[r] >= m->n_items)
+        if (index[r] >= limit)
             return false;
     }
+    return true;
+}
+
+static bool valid_encoder(const struct rec_model *m, uint64_t adapters)
+{
+    return rec_model_has(m, "source", STO_U8, 1, KEY_DIGEST_BYTES) &&
+           rec_model_has(m, "code", STO_F32, m->n_items, D) &&
+           rec_model_has(m, "centre", STO_F32, 1, D) &&
+           rec_model_has(m, "key", STO_F32, adapters, D);
+}
+
+static bool valid_heads(const struct rec_model *m, uint64_t adapters)
+{
+    const uint64_t n = rows_of(m, "head_item");
+
+    return rec_model_has(m, "head_ptr", STO_U64, adapters + 1, 1) &&
+           rec_model_has(m, "head_item", STO_U32, n, 1) &&
+           rec_model_has(m, "head_weight", STO_F32, n, D + 1) &&
+           valid_lists(rec_model_array(m, "head_ptr"), adapters, n,
+                       rec_model_array(m, "head_item"), m->n_items);
+}
+
+static bool valid(const struct rec_model *m)
+{
+    const struct rec_lego_opts *o = m->opts;
+    const uint64_t active = active_of(o), n = rows_of(m, "item");
+
+    if (!rec_model_has(m, "ptr", STO_U64, m->n_users + 1, 1) ||
+        !rec_model_has(m, "item", STO_U32, n, 1) ||
+        !rec_model_has(m, "active", STO_U32, m->n_users, active) ||
+        !valid_lists(rec_model_array(m, "ptr"), m->n_users, n,
+                     rec_model_array(m, "item"), m->n_items))
+        return false;
+    const uint32_t *who = rec_model_array(m, "active");
+
     for (uint64_t i = 0; i < m->n_users * active; i++) {
         if (who[i] >= (uint64_t)o->adapters)
             return false;
     }
-    return true;
-}
-
-/* Lists of members, people ascending; who has no rows is nowhere. */
-static enum err ready(struct rec_model *m)
-{
-    const uint32_t *active = rec_model_array(m, "active");
-    const uint64_t *ptr = rec_model_array(m, "ptr");
-    struct lego *l = NULL;
-
-    ERR_TRY(lego_new(&l, m->opts, m->seed, m->item_key, m->n_items));
-    const size_t n = m->n_users * l->active;
-
-    l->members = mem_array(n, sizeof(*l->members));
-    if (l->members == NULL) {
-        lego_free(l);
-        return no_memory();
-    }
-    for (size_t i = 0; i < n; i++)
-        l->adapter[active[i]].n += ptr[i / l->active] < ptr[i / l->active + 1];
-    size_t at = 0;
-
-    for (size_t a = 0; a < l->n; a++) {
-        l->adapter[a].user = l->members + at;
-        at += l->adapter[a].n;
-        l->adapter[a].n = 0;
-    }
-    for (size_t i = 0; i < n; i++) {
-        struct rec_adapter *a = &l->adapter[active[i]];
-
-        if (ptr[i / l->active] < ptr[i / l->active + 1])
-            a->user[a->n++] = (uint32_t)(i / l->active);
-    }
-    if (m->parts_free != NULL)
-        m->parts_free(m->parts);
-    m->parts = l;
-    m->parts_free = lego_free;
-    return ERR_OK;
-}
-
-/* --- building an adapter ----------------------------------------------------
- */
-
-struct building {
-    const struct rec_model *m;
-    struct lego *l;
-    const uint32_t *todo;
-    enum err *result; /* [todo] */
-};
-
-static void build_task(void *arg, size_t task, size_t thread)
-{
-    const struct building *b = arg;
-    struct rec_adapter *a = &b->l->adapter[b->todo[task]];
-
-    (void)thread;
-    b->result[task] = rec_adapter_build(a, rec_model_array(b->m, "ptr"),
-                                        rec_model_array(b->m, "item"),
-                                        b->m->n_items, b->l->reg);
-    if (b->result[task] != ERR_OK)
-        rec_adapter_drop(a);
-}
-
-/* Whatever the queries' adapters lack. */
-static enum err build_all(const struct rec_model *m, struct lego *l,
-                          const uint32_t *active, size_t n)
-{
-    struct mem_scratch s = {0};
-    uint8_t *wanted = mem_take(&s, l->n, 1, 1);
-    uint32_t *todo = mem_take(&s, l->n, 1, sizeof(*todo));
-    enum err *result = mem_take(&s, l->n, 1, sizeof(*result));
-    enum err e = s.failed ? no_memory() : ERR_OK;
-    size_t k = 0;
-
-    for (size_t i = 0; i < n && e == ERR_OK; i++)
-        wanted[active[i]] = 1;
-    (void)pthread_mutex_lock(&l->lock);
-    for (size_t a = 0; a < l->n && e == ERR_OK; a++) {
-        if (wanted[a] && !l->adapter[a].ready)
-            todo[k++] = (uint32_t)a;
-    }
-    if (k > 0)
-        par_for(k, build_task, &(struct building){m, l, todo, result});
-    for (size_t i = 0; i < k && e == ERR_OK; i++)
-        e = result[i];
-    (void)pthread_mutex_unlock(&l->lock);
-    mem_drop(&s);
-    /* notes of other threads are theirs */
-    return e == ERR_NOMEM ? no_memory()
-           : e != ERR_OK  ? err_set(e, "an adapter cannot be inverted: raise "
-                                        "--reg, or take more --adapters")
-                          : ERR_OK;
-}
-
-/* --- what a request touched -------------------------------------------------
- */
-
-static bool same_rows(const struct rec_model *a, size_t u,
-                      const struct rec_model *b, size_t v)
-{
-    const uint64_t *p = rec_model_array(a, "ptr"),
-                   *q = rec_model_array(b, "ptr");
-    const uint32_t *x = rec_model_array(a, "item"),
-                   *y = rec_model_array(b, "item");
-
-    if (p[u + 1] - p[u] != q[v + 1] - q[v])
-        return false;
-    for (uint64_t r = 0; r < p[u + 1] - p[u]; r++) {
-        if (a->item_key[x[p[u] + r]] != b->item_key[y[q[v] + r]])
-            return false;
-    }
-    return true;
-}
-
-/* The adapters of everybody in a who is not, or not so, in b. */
-static void mark_changed(const struct rec_model *a, const struct rec_model *b,
-                         size_t active, uint8_t *mark)
-{
-    const uint32_t *of = rec_model_array(a, "active");
-
-    for (size_t u = 0; u < a->n_users; u++) {
-        const uint32_t v =
-            rec_key_find(b->user_key, b->n_users, a->user_key[u]);
-
-        if (v != REC_NOBODY && same_rows(a, u, b, v))
-            continue;
-        for (size_t k = 0; k < active; k++)
-            mark[of[u * active + k]] = 1;
-    }
-}
-
-static size_t touched(const struct rec_model *before,
-                      const struct rec_model *after, uint32_t *part, size_t *of)
-{
-    const struct lego *l = before->parts;
-    size_t n = 0;
-
-    *of = l->n;
-    if (part == NULL)
-        return 0;
-    uint8_t *mark = mem_array(l->n, 1);
-
-    for (size_t a = 0; mark == NULL && a < l->n; a++)
-        part[a] = (uint32_t)a; /* no memory to say less than all */
-    if (mark == NULL)
-        return l->n;
-    mark_changed(before, after, l->active, mark);
-    mark_changed(after, before, l->active, mark);
-    for (size_t a = 0; a < l->n; a++) {
-        if (mark[a])
-            part[n++] = (uint32_t)a;
-    }
-    free(mark);
-    return n;
-}
-
-/* --- scores ------------------------------------------------------------------
- *
- * Adapter by adapter, up to COLUMNS people at once, who are the columns of two
- * products: W with the counts of shared items, then X^T with that.  Neither
- * product's bits depend on who else is asked for. */
-
-#define COLUMNS ((size_t)64)
-
-struct scoring {
-    const struct rec_model *m;
-    const struct lego *l;
-    const struct rec_query *q;
-    const struct rec_adapter *a; /* at hand */
-    uint32_t *active;            /* [q->n][active] */
-    uint32_t *who;               /* [COLUMNS] queries of the adapter at hand */
-    size_t n;                    /* how many */
-    float *shared, *weight;      /* [most members][COLUMNS] */
-    float *y;                    /* [n_items][COLUMNS] */
-    float *one;                  /* [threads][n_items] */
-    float *out;                  /* [q->n][n_items] */
-};
-
-static float deviation(const float *x, size_t n)
-{
-    double mean = 0, square = 0;
-
-    for (size_t i = 0; i < n; i++)
-        mean += (double)x[i];
-    mean /= (double)n;
-    for (size_t i = 0; i < n; i++)
-        square += ((double)x[i] - mean) * ((double)x[i] - mean);
-    return (float)sqrt(square / (double)n);
-}
-
-/* Column `task`: scores, their deviation, their share of the mean. */
-static void add_task(void *arg, size_t task, size_t thread)
-{
-    const struct scoring *s = arg;
-    const struct rec_query *q = s->q;
-    const size_t n_items = s->m->n_items, u = s->who[task];
-    float *one = s->one + thread * n_items, *out = s->out + u * n_items;
-
-    for (size_t i = 0; i < n_items; i++)
-        one[i] = s->y[i * s->n + task] / s->a->gap[i];
-    for (size_t r = q->ptr[u]; r < q->ptr[u + 1]; r++) /* 1 - (1 - y) / g */
-        one[q->item[r]] += 1 - 1 / s->a->gap[q->item[r]];
-    const float d = deviation(one, n_items);
-
-    for (size_t i = 0; i < n_items && d > 0; i++)
-        out[i] += one[i] / d / (float)s->l->active;
-}
-
-static enum err ask_adapter(struct scoring *s)
-{
-    const struct rec_adapter *a = s->a;
-    const struct rec_query *q = s->q;
-
-    memset(s->shared, 0, a->n * s->n * sizeof(*s->shared));
-    for (size_t c = 0; c < s->n; c++) {
-        for (size_t r = q->ptr[s->who[c]]; r < q->ptr[s->who[c] + 1]; r++) {
-            const uint32_t i = q->item[r];
-
-            for (size_t x = a->ptr[i]; x < a->ptr[i + 1]; x++)
-                s->shared[a->who[x] * s->n + c] += 1;
-        }
-    }
-    ERR_TRY(la_gemm(&(struct krn_gemm){.m = a->n,
-                                       .n = s->n,
-                                       .k = a->n,
-                                       .a = a->inverse,
-                                       .lda = a->n,
-                                       .b = s->shared,
-                                       .ldb = s->n,
-                                       .c = s->weight,
-                                       .ldc = s->n}));
-    la_spmm(&(struct krn_spmm){.last = s->m->n_items,
-                               .d = s->n,
-                               .ptr = a->ptr,
-                               .idx = a->who,
-                               .x = s->weight,
-                               .ldx = s->n,
-                               .y = s->y,
-                               .ldy = s->n});
-    par_for(s->n, add_task, s);
-    return ERR_OK;
-}
-
-static enum err ask_all(struct scoring *s)
-{
-    const struct lego *l = s->l;
-
-    for (size_t a = 0; a < l->n; a++) {
-        s->a = &l->adapter[a];
-        s->n = 0;
-        for (size_t i = 0; i < s->q->n * l->active && s->a->n > 0; i++) {
-            if (s->active[i] == a)
-                s->who[s->n++] = (uint32_t)(i / l->active);
-            if (s->n == COLUMNS) {
-                ERR_TRY(ask_adapter(s));
-                s->n = 0;
-            }
-        }
-        if (s->n > 0)
-            ERR_TRY(ask_adapter(s));
-    }
-    return ERR_OK;
-}
-
-static enum err score(const struct rec_model *m, const struct rec_query *q,
-                      float *scores)
-{
-    struct lego *l = m->parts;
-    struct mem_scratch room = {0};
-    struct scoring s = {.m = m, .l = l, .q = q, .out = scores};
-    size_t most = 1;
-
-    for (size_t a = 0; a < l->n; a++)
-        most = l->adapter[a].n > most ? l->adapter[a].n : most;
-    s.active = mem_take(&room, q->n, l->active, sizeof(*s.active));
-    s.who = mem_take(&room, COLUMNS, 1, sizeof(*s.who));
-    s.shared = mem_take(&room, most, COLUMNS, sizeof(*s.shared));
-    s.weight = mem_take(&room, most, COLUMNS, sizeof(*s.weight));
-    s.y = mem_take(&room, m->n_items, COLUMNS, sizeof(*s.y));
-    s.one = mem_take(&room, par_threads(), m->n_items, sizeof(*s.one));
-    enum err e = room.failed ? no_memory() : ERR_OK;
-
-    for (size_t u = 0; u < q->n && e == ERR_OK; u++)
-        activate(l, q->item + q->ptr[u], q->ptr[u + 1] - q->ptr[u],
-                 s.active + u * l->active);
-    if (e == ERR_OK)
-        e = build_all(m, l, s.active, q->n * l->active);
-    if (e == ERR_OK) {
-        memset(scores, 0, q->n * m->n_items * sizeof(*scores));
-        e = ask_all(&s);
-    }
-    mem_drop(&room);
-    return e;
+    return (kind_of(o) == REC_SIGNS ||
+            valid_encoder(m, (uint64_t)o->adapters)) &&
+           (!learns_heads(o) || valid_heads(m, (uint64_t)o->adapters));
 }
 
 extern const struct rec_model_ops rec_model_legonet;
 const struct rec_model_ops rec_model_legonet = {
     .name = "legonet",
-    .help = "many small EASE models, each of people alike; forgets at once",
+    .help = "many small models, each of people alike; forgets at once",
     .opts = rows,
-    .opts_bytes = sizeof(struct lego_opts),
+    .opts_bytes = sizeof(struct rec_lego_opts),
     .fit_bytes = fit_bytes,
     .fit = fit,
-    .score = score,
+    .refit = refit,
+    .score = rec_lego_score,
     .valid = valid,
     .touched = touched,
     .ready = ready,

@@ -7,7 +7,7 @@
 
 static struct values {
     const char *format, *as, *columns, *min_rating, *catalogue, *users;
-    bool skip_bad;
+    bool skip_bad, open;
 } v;
 
 #define AT(field) offsetof(struct values, field)
@@ -22,6 +22,8 @@ static const struct opt rows[] = {
      "leave out rows rated lower"},
     {"skip-bad", 0, OPT_BOOL, AT(skip_bad), NULL, 0, 0, NULL,
      "leave out rows that cannot be read, and count them"},
+    {"public", 0, OPT_BOOL, AT(open), NULL, 0, 0, NULL,
+     "the people of these rows are public: `legonet` may build on them"},
     {"catalogue", 0, OPT_TEXT, AT(catalogue), NULL, 0, 0, "FILE",
      "items that exist whoever interacts, with attributes"},
     {"users", 0, OPT_TEXT, AT(users), NULL, 0, 0, "FILE",
@@ -36,7 +38,11 @@ static enum err options(struct sto_import_opts *o)
     *o = (struct sto_import_opts){
         .columns = v.columns,
         .skip_bad = v.skip_bad,
+        .open = v.open,
         .split = strcmp(v.as, "test") == 0 ? STO_TEST : STO_TRAIN};
+    if (v.open && o->split == STO_TEST)
+        return err_set(ERR_ARG, "--public is said of training rows: held-out "
+                                "rows teach nothing");
     ERR_TRY(sto_format_parse(v.format, &o->format));
     if (v.min_rating == NULL)
         return ERR_OK;

@@ -250,9 +250,10 @@ static enum err put_person(struct commit *c, struct sto_txn *t, size_t i)
     for (size_t d = 0; d < p->n_dropped; d++)
         c->item_refs[b->dropped[p->at + d]]--;
     c->stored += p->n - p->old.n;
-    return sto_entity_refer(t, STO_USERS, users->key[u],
-                            users->arena + users->text[u], users->len[u],
-                            (int64_t)(p->n - p->old.n));
+    ERR_TRY(sto_entity_refer(t, STO_USERS, users->key[u],
+                             users->arena + users->text[u], users->len[u],
+                             (int64_t)(p->n - p->old.n)));
+    return c->im->opts.open ? sto_entity_declare(t, users->key[u]) : ERR_OK;
 }
 
 /* --- everybody ------------------------------------------------------------ */

@@ -1,7 +1,7 @@
 /*
  * store/entity.c - external ids, attributes, and who still refers to them.
  *
- * Bytes: u64 rows that refer to it, u8 listed, u16 id length, id, NUL,
+ * Bytes: u64 rows that refer to it, u8 flags, u16 id length, id, NUL,
  * attributes, NUL.  An entity that nobody listed disappears with its last
  * row, so that the table does not remember whom the store forgot.
  */
@@ -14,9 +14,11 @@
 
 #define HEAD_BYTES 11
 
+enum { LISTED = 1, OPEN = 2 }; /* flags */
+
 struct record {
     uint64_t refs;
-    bool listed;
+    bool listed, open;
     const char *id;
     size_t id_len;
     const char *attributes;
@@ -33,7 +35,8 @@ static enum err decode(struct record *r, const MDB_val *val)
         p[HEAD_BYTES + len] != '\0' || p[val->mv_size - 1] != '\0')
         return err_set(ERR_FORMAT, "the store holds a damaged id record");
     memcpy(&r->refs, p, 8);
-    r->listed = p[8] != 0;
+    r->listed = (p[8] & LISTED) != 0;
+    r->open = (p[8] & OPEN) != 0;
     r->id = (const char *)p + HEAD_BYTES;
     r->id_len = len;
     r->attributes = r->id + len + 1;
@@ -53,7 +56,7 @@ static enum err put(struct sto_txn *t, enum sto_db db, uint64_t key,
     if (p == NULL)
         return err_set(ERR_NOMEM, "no memory for an id record");
     memcpy(p, &r->refs, 8);
-    p[8] = r->listed;
+    p[8] = (unsigned char)((r->listed ? LISTED : 0) | (r->open ? OPEN : 0));
     memcpy(p + 9, &len, 2);
     memcpy(p + HEAD_BYTES, r->id, r->id_len);
     memcpy(p + HEAD_BYTES + r->id_len + 1, r->attributes, attr_len);
@@ -134,6 +137,19 @@ enum err sto_entity_list(struct sto_txn *t, enum sto_kind kind, const char *id,
     return put(t, db, key, &r);
 }
 
+enum err sto_entity_declare(struct sto_txn *t, uint64_t key)
+{
+    struct record r;
+    bool found;
+
+    ERR_TRY(load(t, STO_DB_USERS, key, NULL, 0, &r, &found));
+    assert(found);
+    if (r.open)
+        return ERR_OK;
+    r.open = true;
+    return put(t, STO_DB_USERS, key, &r);
+}
+
 /* --- reading -------------------------------------------------------------- */
 
 static enum err to_entity(struct sto_entity *out, uint64_t key,
@@ -146,7 +162,8 @@ static enum err to_entity(struct sto_entity *out, uint64_t key,
                                .id = r.id,
                                .id_len = r.id_len,
                                .attributes = r.attributes,
-                               .listed = r.listed};
+                               .listed = r.listed,
+                               .open = r.open};
     return ERR_OK;
 }
 

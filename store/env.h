@@ -100,6 +100,10 @@ ERR_CHECK
 enum err sto_entity_list(struct sto_txn *t, enum sto_kind kind, const char *id,
                          size_t id_len, const char *attributes);
 
+/* Note that a person's rows are public; the person must exist. */
+ERR_CHECK
+enum err sto_entity_declare(struct sto_txn *t, uint64_t key);
+
 /* --- models' records (store/models.c) --------------------------------------
  */
 

@@ -42,6 +42,9 @@ struct sto_import_opts {
     bool has_min_rating;
     double min_rating; /* rows below are left out (counted as skipped) */
     bool skip_bad;     /* leave bad rows out instead of failing */
+    bool open;         /* the people of these rows are declared public: models
+                          may build on their rows what others' requests do
+                          not touch */
 };
 
 struct sto_import_stats {

@@ -103,6 +103,7 @@ struct sto_entity {
     size_t id_len;
     const char *attributes; /* JSON object text, or "" (NUL-ended) */
     bool listed; /* items: named by a catalogue; users: by a user file */
+    bool open;   /* users: declared public (import --public) */
 };
 
 /* All users or items in ascending key order. */

@@ -16,6 +16,13 @@
 static const uint64_t catalogue[ITEMS] = {5,    70,         800,
                                           9000, 1ull << 40, 1ull << 63};
 static const bool listed[ITEMS] = {false, true, false, false, false, false};
+static const char *const attributes[ITEMS] = {
+    "{\"year\":\"1995\",\"genres\":[\"Drama\",\"War\"]}",
+    "",
+    "",
+    "{\"genres\":[\"Drama\"]}",
+    "",
+    "{\"genres\":[\"Out\"]}"};
 static const uint64_t row_item[] = {5, 800, 9000, 800, 1ull << 40, 800};
 static const float row_value[] = {1, 3, 1, 1, 1, 2};
 static const int64_t row_time[] = {10, 20, 30, 40, 50, 60};
@@ -58,9 +65,12 @@ enum err sto_each_entity(struct sto_view *v, enum sto_kind kind,
                          void *arg)
 {
     (void)v;
-    assert_int_equal(kind, STO_ITEMS);
     for (size_t i = 0; i < ITEMS; i++) {
-        const struct sto_entity e = {.key = catalogue[i], .listed = listed[i]};
+        const struct sto_entity e = {.key = kind == STO_ITEMS ? catalogue[i]
+                                                              : 100 + i,
+                                     .listed = listed[i],
+                                     .attributes = attributes[i],
+                                     .open = i == 2 || i == 4};
 
         ERR_TRY(fn(arg, &e));
     }
@@ -96,6 +106,31 @@ static void values_and_times_of_people_without_them_are_filled(void **state)
     assert_int_equal(rec_data_load(&d, NULL), ERR_OK);
     assert_memory_equal(d.value, value, sizeof(value));
     assert_true(d.time[1] == 20 && d.time[3] == INT64_MIN && d.time[5] == 60);
+    rec_data_free(&d);
+}
+
+/* Item 2^63 is not in the universe, and person 104 has no rows. */
+static void attributes_and_public_people_are_loaded(void **state)
+{
+    static const size_t ptr[] = {0, 3, 3, 3, 4, 4};
+    const uint64_t drama = key_of("genres=Drama", 12);
+    const uint8_t keep[] = {0, 0, 1, 1, 1, 1};
+    struct rec_data d, part;
+
+    (void)state;
+    histories(false, false);
+    assert_int_equal(rec_data_load(&d, NULL), ERR_OK);
+    assert_memory_equal(d.trait_ptr, ptr, sizeof(ptr));
+    assert_true(d.trait[1] == drama && d.trait[3] == drama);
+    assert_true(d.trait[0] == key_of("year=1995", 9) && d.trait[2] != drama);
+    assert_memory_equal(d.open, ((uint8_t[]){0, 1, 0}), 3);
+    assert_int_equal(rec_data_compact(&part, &d, keep), ERR_OK);
+    assert_int_equal(part.n_items, 3); /* 800, 9000, 2^40 */
+    assert_memory_equal(part.trait_ptr, ((size_t[]){0, 0, 1, 1}),
+                        4 * sizeof(size_t));
+    assert_true(part.trait[0] == drama);
+    assert_memory_equal(part.open, ((uint8_t[]){0, 1, 0}), 3);
+    rec_data_free(&part);
     rec_data_free(&d);
 }
 
@@ -260,6 +295,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_universe_is_listed_items_and_those_with_rows),
         cmocka_unit_test(values_and_times_of_people_without_them_are_filled),
+        cmocka_unit_test(attributes_and_public_people_are_loaded),
         cmocka_unit_test(an_unknown_item_is_a_broken_store),
         cmocka_unit_test(rows_outside_the_universe_are_counted_as_lost),
         cmocka_unit_test(keys_are_found_where_a_scan_finds_them),

@@ -55,6 +55,12 @@ static const char *const lists[] = {
     "base", "ease", "also", "itemknn", "candidates", "8", "epochs",
     "2",    "dim",  "8",    "ranker",  "setrank",    NULL};
 
+static const char *const on_public[] = {"encoder", "public", "adapters", "6",
+                                        "active",  "2",      NULL};
+static const char *const learnt_heads[] = {
+    "encoder", "public", "heads",  "softmax", "adapters", "6",
+    "active",  "2",      "epochs", "3",       NULL};
+
 static const struct watched {
     const char *name, *model;
     const char *const *options;
@@ -72,6 +78,8 @@ static const struct watched {
     {"ease-hash", "ease", NULL, 3, "hash", "mean", 0},
     {"graph-hash", "lightgcn", few, 2, "hash", "attention", 0},
     {"lego", "legonet", NULL, 1, "hash", "mean", 0},
+    {"lego-public", "legonet", on_public, 1, "hash", "mean", 0},
+    {"lego-heads", "legonet", learnt_heads, 1, "hash", "mean", 0},
     {"lists", "rerank", lists, 1, "hash", "mean", 0},
 };
 #define N_WATCHED (sizeof(watched) / sizeof(watched[0]))

@@ -42,8 +42,7 @@ static enum err no_memory(void)
     return err_set(ERR_NOMEM, "no memory for the shards of a model");
 }
 
-/* --- training shards
- * ------------------------------------------------------------
+/* --- training shards -------------------------------------------------------
  */
 
 static enum err train_rows(struct job *j, size_t s, const struct rec_data *rows)
@@ -113,8 +112,7 @@ static const struct rec_model *model_of(const struct shard *s)
     return s->fresh != NULL ? s->fresh : s->kept;
 }
 
-/* --- packing into one model
- * -------------------------------------------------------
+/* --- packing into one model ------------------------------------------------
  */
 
 /* Arrays that record a learnt assignment. */
@@ -290,8 +288,7 @@ static void job_free(struct job *j)
     free(j->shard);
 }
 
-/* --- training
- * -----------------------------------------------------------------
+/* --- training --------------------------------------------------------------
  */
 
 static enum err check_plan(const struct rec_model *like,
@@ -353,8 +350,7 @@ enum err unl_train(struct rec_model **out, struct rec_model *like,
     return e;
 }
 
-/* --- in the store
- * ----------------------------------------------------------------
+/* --- in the store ----------------------------------------------------------
  */
 
 static void copy_word(char to[STO_NAME_BYTES], const char *from)
@@ -429,8 +425,7 @@ enum err unl_open(struct rec_model **out, struct sto_view *v, const char *name,
     return e;
 }
 
-/* --- repair
- * -------------------------------------------------------------------
+/* --- repair ----------------------------------------------------------------
  */
 
 /* Shard of row r (person u) as recorded in m, or UINT8_MAX: not recorded. */
@@ -523,15 +518,35 @@ static enum err repair_parts(struct rec_model **out, struct rec_model *m,
     return e;
 }
 
-static enum err repair_whole(struct rec_model **out, struct rec_model *like,
+/* A model that can keep parts of itself does. */
+static enum err refit(struct rec_model **out, struct sto_view *v,
+                      const char *name, struct rec_model *like,
+                      const struct rec_data *d)
+{
+    struct rec_model *old;
+
+    ERR_TRY(rec_model_open(&old, v, name, NULL));
+    const enum err e = rec_model_refit(like, d, old);
+
+    rec_model_free(old);
+    if (e == ERR_OK)
+        *out = like;
+    return e;
+}
+
+static enum err repair_whole(struct rec_model **out, struct sto_view *v,
+                             const char *name, struct rec_model *like,
                              const struct rec_data *d, struct unl_repair *what)
 {
     struct rec_train_result result;
 
     what->n = 1;
     what->shard[0] = 0;
-    return out == NULL ? ERR_OK
-                       : unl_train(out, like, &what->plan, d, NULL, &result);
+    if (out == NULL)
+        return ERR_OK;
+    if (like->ops->refit != NULL && what->plan.train.validate <= 0)
+        return refit(out, v, name, like, d);
+    return unl_train(out, like, &what->plan, d, NULL, &result);
 }
 
 static enum err repair(struct rec_model **out, struct sto_view *v,
@@ -551,7 +566,7 @@ static enum err repair(struct rec_model **out, struct sto_view *v,
     if (!what->changed || d->n_rows == 0)
         return ERR_OK;
     if (what->plan.shards == 1)
-        return repair_whole(out, like, d, what);
+        return repair_whole(out, v, info->name, like, d, what);
     ERR_TRY(open_sharded(&old, v, info));
     const enum err e = repair_parts(out, old, like, d, what);
 
