@@ -32,6 +32,7 @@ static enum err signal_of(const struct rec_model *m, const struct atk_traces *t,
     size_t *ptr = mem_take(&s, t->n + 1, 1, sizeof(*ptr));
     uint32_t *item = mem_take(&s, t->ptr[t->n], 1, sizeof(*item));
     float *value = mem_take(&s, t->ptr[t->n], 1, sizeof(*value));
+    int64_t *time = mem_take(&s, t->ptr[t->n], 1, sizeof(*time));
     size_t at = 0;
     enum err e = s.failed ? no_memory() : ERR_OK;
 
@@ -44,13 +45,18 @@ static enum err signal_of(const struct rec_model *m, const struct atk_traces *t,
             if (i == REC_NOBODY)
                 continue;
             item[at] = i;
+            time[at] = t->time != NULL ? t->time[r] : 0;
             value[at++] = t->value != NULL ? t->value[r] : 1;
         }
         ptr[u + 1] = at;
     }
     if (e == ERR_OK) {
-        const struct rec_query q = {t->n, user, ptr, item,
-                                    t->value != NULL ? value : NULL};
+        const struct rec_query q = {t->n,
+                                    user,
+                                    ptr,
+                                    item,
+                                    t->value != NULL ? value : NULL,
+                                    t->time != NULL ? time : NULL};
 
         e = atk_signal(m, &q, t->key, seed, phi);
     }

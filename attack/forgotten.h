@@ -30,6 +30,7 @@ struct atk_traces {
     size_t *ptr;    /* [n + 1] */
     uint64_t *item; /* [ptr[n]] */
     float *value;   /* [ptr[n]], or NULL */
+    int64_t *time;  /* [ptr[n]], or NULL */
 };
 void atk_traces_free(struct atk_traces *t);
 

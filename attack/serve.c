@@ -69,55 +69,23 @@ static void pool_sides(struct pool *p)
 static enum err pick(struct rec_data *out, const struct rec_data *d,
                      const uint8_t *keep)
 {
-    uint64_t *key = mem_array(d->n_users, sizeof(*key));
-    size_t n = 0, rows = 0;
+    uint8_t *rows = mem_array(d->n_rows, 1);
 
-    *out = (struct rec_data){0};
-    if (key == NULL)
+    if (rows == NULL)
         return no_memory();
-    for (size_t u = 0; u < d->n_users; u++) {
-        if (keep[u]) {
-            key[n++] = d->user_key[u];
-            rows += d->user_ptr[u + 1] - d->user_ptr[u];
-        }
-    }
-    const enum err e = rec_data_copy_keys(out, key, n, d->item_key, d->n_items);
+    for (size_t u = 0; u < d->n_users; u++)
+        memset(rows + d->user_ptr[u], keep[u],
+               d->user_ptr[u + 1] - d->user_ptr[u]);
+    const enum err e = rec_data_same_items(out, d, rows);
 
-    free(key);
-    ERR_TRY(e);
-    out->user_ptr = mem_array(n + 1, sizeof(*out->user_ptr));
-    out->item = mem_array(rows, sizeof(*out->item));
-    if (d->value != NULL)
-        out->value = mem_array(rows, sizeof(*out->value));
-    if (d->time != NULL)
-        out->time = mem_array(rows, sizeof(*out->time));
-    if (out->user_ptr == NULL || out->item == NULL ||
-        (d->value != NULL && out->value == NULL) ||
-        (d->time != NULL && out->time == NULL))
-        return no_memory();
-    n = 0;
-    for (size_t u = 0; u < d->n_users; u++) {
-        const size_t from = d->user_ptr[u], k = d->user_ptr[u + 1] - from;
-
-        if (!keep[u])
-            continue;
-        memcpy(out->item + out->n_rows, d->item + from, k * sizeof(*d->item));
-        if (d->value != NULL)
-            memcpy(out->value + out->n_rows, d->value + from,
-                   k * sizeof(*d->value));
-        if (d->time != NULL)
-            memcpy(out->time + out->n_rows, d->time + from,
-                   k * sizeof(*d->time));
-        out->n_rows += k;
-        out->user_ptr[++n] = out->n_rows;
-    }
-    return ERR_OK;
+    free(rows);
+    return e;
 }
 
 static enum err train(const struct pool *p, const struct atk_serving *how,
                       size_t model, uint8_t *in, struct rec_model **out)
 {
-    struct rec_data d;
+    struct rec_data d = {0};
 
     for (size_t u = 0; u < p->d->n_users; u++)
         in[u] = coin(p, how->seed, model, u);
@@ -138,6 +106,7 @@ struct asked {
     size_t *ptr;
     uint32_t *item;
     float *value;
+    int64_t *time;
     uint64_t *key;
 };
 
@@ -147,6 +116,7 @@ static void asked_free(struct asked *a)
     free(a->ptr);
     free(a->item);
     free(a->value);
+    free(a->time);
     free(a->key);
 }
 
@@ -163,10 +133,11 @@ static enum err ask(struct asked *a, const struct rec_data *d,
         .ptr = mem_array(n + 1, sizeof(*a->ptr)),
         .item = mem_array(rows, sizeof(*a->item)),
         .value = mem_array(rows, sizeof(*a->value)),
+        .time = mem_array(rows, sizeof(*a->time)),
         .key = mem_array(n, sizeof(*a->key)),
     };
     if (a->user == NULL || a->ptr == NULL || a->item == NULL ||
-        a->value == NULL || a->key == NULL)
+        a->value == NULL || a->time == NULL || a->key == NULL)
         return no_memory();
     for (size_t i = 0; i < n; i++) {
         const size_t from = d->user_ptr[people[i]];
@@ -178,10 +149,16 @@ static enum err ask(struct asked *a, const struct rec_data *d,
         if (d->value != NULL)
             memcpy(a->value + a->ptr[i], d->value + from,
                    k * sizeof(*a->value));
+        if (d->time != NULL)
+            memcpy(a->time + a->ptr[i], d->time + from, k * sizeof(*a->time));
         a->ptr[i + 1] = a->ptr[i] + k;
     }
-    a->q = (struct rec_query){n, a->user, a->ptr, a->item,
-                              d->value != NULL ? a->value : NULL};
+    a->q = (struct rec_query){n,
+                              a->user,
+                              a->ptr,
+                              a->item,
+                              d->value != NULL ? a->value : NULL,
+                              d->time != NULL ? a->time : NULL};
     return ERR_OK;
 }
 
@@ -199,9 +176,12 @@ static enum err published_lists(const struct rec_model *m,
     for (size_t i = 0; i < a->q.n; i++) {
         const uint32_t user = rec_key_find(m->user_key, m->n_users, a->key[i]);
         const size_t own[2] = {a->ptr[i], a->ptr[i + 1]};
-        const struct rec_query q = {1, member[i] ? &user : a->user,
-                                    member[i] ? own : none, a->item,
-                                    a->q.value};
+        const struct rec_query q = {1,
+                                    member[i] ? &user : a->user,
+                                    member[i] ? own : none,
+                                    a->item,
+                                    a->q.value,
+                                    a->q.time};
 
         ERR_TRY(rec_rank(m, &q, k, false, item + i * k, NULL));
     }

@@ -93,8 +93,8 @@ enum err atk_signal(const struct rec_model *m, const struct rec_query *q,
 
     for (size_t first = 0; first < q->n && e == ERR_OK; first += BATCH) {
         const size_t n = q->n - first < BATCH ? q->n - first : BATCH;
-        const struct rec_query part = {n, q->user + first, q->ptr + first,
-                                       q->item, q->value};
+        const struct rec_query part = {n,       q->user + first, q->ptr + first,
+                                       q->item, q->value,        q->time};
         struct batch b = {q, key, scores, m->n_items, first, seed, phi};
 
         e = rec_scores(m, &part, scores, vec);

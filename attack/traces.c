@@ -17,6 +17,7 @@ void atk_traces_free(struct atk_traces *t)
     free(t->ptr);
     free(t->item);
     free(t->value);
+    free(t->time);
     *t = (struct atk_traces){0};
 }
 
@@ -37,9 +38,11 @@ enum err atk_traces_of(struct atk_traces *out, const struct rec_data *d,
         .ptr = mem_array(n + 1, sizeof(*out->ptr)),
         .item = mem_array(rows, sizeof(*out->item)),
         .value = d->value != NULL ? mem_array(rows, sizeof(*out->value)) : NULL,
+        .time = d->time != NULL ? mem_array(rows, sizeof(*out->time)) : NULL,
     };
     if (out->key == NULL || out->ptr == NULL || out->item == NULL ||
-        (d->value != NULL && out->value == NULL))
+        (d->value != NULL && out->value == NULL) ||
+        (d->time != NULL && out->time == NULL))
         return no_memory();
     n = 0;
     for (size_t u = 0; u < d->n_users; u++) {
@@ -51,6 +54,8 @@ enum err atk_traces_of(struct atk_traces *out, const struct rec_data *d,
             out->item[at] = d->item_key[d->item[r]];
             if (d->value != NULL)
                 out->value[at] = d->value[r];
+            if (d->time != NULL)
+                out->time[at] = d->time[r];
         }
         out->key[n++] = d->user_key[u];
         out->ptr[n] = at;
@@ -87,7 +92,7 @@ static enum err fill_from(struct atk_traces *out, char **id,
                           const struct sto_import *im, struct entry *e)
 {
     size_t rows = 0;
-    bool valued = false;
+    bool valued = false, timed = false;
 
     for (size_t r = 0; r < im->n; r++)
         e[r] = (struct entry){im->users.key[im->user[r]],
@@ -107,6 +112,8 @@ static enum err fill_from(struct atk_traces *out, char **id,
         if (fresh || e[r].item != e[r - 1].item) {
             out->value[rows] = e[r].value;
             valued = valued || e[r].value < 1 || e[r].value > 1;
+            out->time[rows] = e[r].time;
+            timed = timed || e[r].time != STO_NO_TIME;
             out->item[rows++] = e[r].item;
         }
         out->ptr[out->n] = rows;
@@ -114,6 +121,10 @@ static enum err fill_from(struct atk_traces *out, char **id,
     if (!valued) {
         free(out->value);
         out->value = NULL;
+    }
+    if (!timed) {
+        free(out->time);
+        out->time = NULL;
     }
     return ERR_OK;
 }
@@ -137,8 +148,10 @@ enum err atk_traces_read(struct atk_traces *out, char ***id, const char *path)
         out->ptr = mem_array(im->users.n + 1, sizeof(*out->ptr));
         out->item = mem_array(im->n, sizeof(*out->item));
         out->value = mem_array(im->n, sizeof(*out->value));
+        out->time = mem_array(im->n, sizeof(*out->time));
         if (entries == NULL || *id == NULL || out->key == NULL ||
-            out->ptr == NULL || out->item == NULL || out->value == NULL)
+            out->ptr == NULL || out->item == NULL || out->value == NULL ||
+            out->time == NULL)
             e = no_memory();
     }
     if (e == ERR_OK)
@@ -180,12 +193,14 @@ static enum err join_rows(struct rec_data *out, const struct rec_data *d,
 {
     const size_t rows = d->n_rows + t->ptr[t->n];
     const bool valued = d->value != NULL || t->value != NULL;
+    const bool timed = d->time != NULL || t->time != NULL;
 
     out->user_ptr = mem_array(out->n_users + 1, sizeof(*out->user_ptr));
     out->item = mem_array(rows, sizeof(*out->item));
     out->value = valued ? mem_array(rows, sizeof(*out->value)) : NULL;
+    out->time = timed ? mem_array(rows, sizeof(*out->time)) : NULL;
     if (out->user_ptr == NULL || out->item == NULL ||
-        (valued && out->value == NULL))
+        (valued && out->value == NULL) || (timed && out->time == NULL))
         return no_memory();
     for (size_t u = 0; u < out->n_users; u++) {
         const uint32_t a =
@@ -194,6 +209,7 @@ static enum err join_rows(struct rec_data *out, const struct rec_data *d,
         const uint32_t b =
             there ? 0 : rec_key_find(t->key, t->n, out->user_key[u]);
         const float *value = there ? d->value : t->value;
+        const int64_t *time = there ? d->time : t->time;
         const size_t end = there ? d->user_ptr[a + 1] : t->ptr[b + 1];
 
         for (size_t r = there ? d->user_ptr[a] : t->ptr[b]; r < end; r++) {
@@ -201,10 +217,36 @@ static enum err join_rows(struct rec_data *out, const struct rec_data *d,
 
             if (valued)
                 out->value[out->n_rows] = value != NULL ? value[r] : 1;
+            if (timed)
+                out->time[out->n_rows] = time != NULL ? time[r] : STO_NO_TIME;
             out->item[out->n_rows++] =
                 rec_key_find(out->item_key, out->n_items, key);
         }
         out->user_ptr[u + 1] = out->n_rows;
+    }
+    return ERR_OK;
+}
+
+/* Who of d is public, and what its catalogue says. */
+static enum err join_extras(struct rec_data *out, const struct rec_data *d)
+{
+    if (d->open != NULL && (out->open = mem_array(out->n_users, 1)) == NULL)
+        return no_memory();
+    for (size_t u = 0; u < d->n_users && d->open != NULL; u++)
+        out->open[rec_key_find(out->user_key, out->n_users, d->user_key[u])] =
+            d->open[u];
+    if (d->trait_ptr == NULL)
+        return ERR_OK;
+    const size_t n = d->trait_ptr[d->n_items];
+
+    out->trait_ptr = mem_array(out->n_items + 1, sizeof(*out->trait_ptr));
+    out->trait = mem_array(n, sizeof(*out->trait));
+    if (out->trait_ptr == NULL || out->trait == NULL)
+        return no_memory();
+    memcpy(out->trait, d->trait, n * sizeof(*d->trait)); /* both ascend */
+    for (size_t i = 0, k = 0; i < out->n_items; i++) {
+        k += k < d->n_items && d->item_key[k] == out->item_key[i];
+        out->trait_ptr[i + 1] = d->trait_ptr[k];
     }
     return ERR_OK;
 }
@@ -232,6 +274,8 @@ enum err atk_traces_join(struct rec_data *out, const struct rec_data *d,
     }
     if (e == ERR_OK)
         e = join_rows(out, d, t);
+    if (e == ERR_OK)
+        e = join_extras(out, d);
     mem_drop(&m);
     return e;
 }

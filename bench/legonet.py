@@ -2,16 +2,20 @@
 
 usage: legonet.py RECD DATA [SVG]
 
-DATA: a folder with train.txt and test.txt (RecEraser's MovieLens-1M split; or
-Gowalla with POINTS=320:8:150).  Each point is adapters:active:reg.  A request
-takes everything: records, model, disk, certificate; `model` is the model's part,
-`first list` is a `recd recommend` afterwards, which makes the inverses that it
-needs.  The last rows, if PEERS is set to models and shards such as
-"ease:1 wmf:1 wmf:10", are trained and forgotten the same way (wmf:10 with
-RecEraser's partition and attention).
+DATA: a folder with train.txt and test.txt (RecEraser's MovieLens-1M split, or
+Gowalla), or with pairs.tsv and movies.dat (MovieLens-1M with its catalogue; a
+fifth of everybody's rows is held out).  Each point is
+adapters:active:reg[:encoder[:heads]]; a tenth of the people, drawn by the first
+seed, is declared public, and requests come from the others.  A request takes
+everything: records, model, disk, certificate; `model` is the model's part, `first
+list` is a `recd recommend` afterwards, which makes the inverses that it needs;
+`MB` is the most memory that training or a request held.  The last rows are PEERS,
+models and shards such as "ease:1 wmf:1 wmf:10", trained and forgotten the same
+way (wmf:10 with RecEraser's partition and attention).
 
-Environment: POINTS, PEERS, SEEDS (3), REQUESTS (20 persons and 20
-interactions a seed), THREADS (2).
+Environment: POINTS, PEERS (ease:1 wmf:10), SEEDS (3), REQUESTS (20 persons and
+20 interactions a seed), PEER_REQUESTS (2), WMF (further options of wmf), THREADS
+(2).
 """
 import json
 import os
@@ -23,7 +27,10 @@ import sys
 import tempfile
 import time
 
-POINTS = "64:1:40 64:2:60 64:4:100 64:8:150 64:16:300 128:8:100 128:16:150 256:16:100"
+POINTS = ("64:1:40 64:2:60 64:4:100 64:8:150 64:16:300 128:8:100 128:16:150 "
+          "256:16:100 64:1:40:public 64:2:60:public 64:4:100:public "
+          "64:8:150:public 64:16:300:public 64:1:1:public:softmax "
+          "64:2:1:public:softmax 64:4:1:public:softmax 64:8:1:public:softmax")
 
 
 def setting(name, fallback):
@@ -31,40 +38,77 @@ def setting(name, fallback):
 
 
 def run(recd, store, seed, *words):
-    out = subprocess.run(
-        [recd, "-q", "--json", "--store", store, "--seed", str(seed),
-         "--threads", setting("THREADS", "2"), *words],
-        capture_output=True, text=True)
-    if out.returncode != 0:
-        sys.exit("failed: %s: %s" % (" ".join(words), out.stderr))
-    return json.loads(out.stdout)
+    """The JSON answer; "peak" is added: megabytes, by GNU time (a process that
+    Python starts itself is said to have held what Python held)."""
+    timed = os.path.exists("/usr/bin/time")
+    with tempfile.NamedTemporaryFile("w+") as peak:
+        out = subprocess.run(
+            (["/usr/bin/time", "-f", "%M", "-o", peak.name] if timed else []) +
+            [recd, "-q", "--json", "--store", store, "--seed", str(seed),
+             "--threads", setting("THREADS", "2"), *words],
+            capture_output=True, text=True)
+        if out.returncode != 0:
+            sys.exit("failed: %s: %s" % (" ".join(words), out.stderr))
+        answer = json.loads(out.stdout) if out.stdout.strip() else {}
+        held = float(peak.read()) / 1024 if timed else float("nan")
+        return dict(answer, peak=held)
 
 
-def requests(data, seed, n):
+def rows_of(recd, store):
+    """Everybody's training rows."""
     rows = {}
-    with open(os.path.join(data, "train.txt")) as lines:
-        for line in lines:
-            words = line.split()
-            if len(words) > 1:
-                rows[words[0]] = words[1:]
+    out = subprocess.run([recd, "-q", "--store", store, "export"],
+                         capture_output=True, text=True, check=True)
+    for line in out.stdout.splitlines()[1:]:
+        words = line.split(",")
+        rows.setdefault(words[0], []).append(words[1])
+    return rows
+
+
+def make_store(recd, data):
+    """A store, and the private people's rows."""
+    base = tempfile.mkdtemp(prefix="recd-legonet-base-")
+    train = os.path.join(data, "train.txt")
+    if os.path.exists(train):
+        run(recd, base, 1, "import", train)
+        run(recd, base, 1, "import", "--as", "test",
+            os.path.join(data, "test.txt"))
+    else:
+        run(recd, base, 1, "import", "--catalogue",
+            os.path.join(data, "movies.dat"), os.path.join(data, "pairs.tsv"))
+        run(recd, base, 1, "split", "--test", ".2")
+    rows = rows_of(recd, base)
+    public = random.Random(1).sample(sorted(rows), len(rows) // 10)
+    with tempfile.NamedTemporaryFile("w", suffix=".csv") as out:
+        out.write("user,item\n")
+        for user in public:
+            out.writelines("%s,%s\n" % (user, item) for item in rows.pop(user))
+        out.flush()
+        run(recd, base, 1, "import", "--public", out.name)
+    return base, rows
+
+
+def requests(rows, seed, n):
     draw = random.Random(seed)
     people = draw.sample(sorted(rows), 2 * n)
     return [("user", u) for u in people[:n]] + [
         ("interaction", u, draw.choice(rows[u])) for u in people[n:]]
 
 
-def measure(recd, base, data, seed, words):
+def measure(recd, base, rows, seed, words, n_requests):
     store = tempfile.mkdtemp(prefix="recd-legonet-")
     shutil.rmtree(store)
     shutil.copytree(base, store)
     trained = run(recd, store, seed, "train", *words)
     metrics = run(recd, store, seed, "evaluate", "--k", "20")["metrics"]
     whole, model, first = [], [], []
-    for request in requests(data, seed, int(setting("REQUESTS", "20"))):
+    peak = trained["peak"]
+    for request in requests(rows, seed, n_requests):
         done = run(recd, store, seed, "forget", *request)
         whole.append(done["seconds"])
         model.append(sum(m["seconds"] for m in done["models"]))
-    for user in requests(data, seed + 100, 5):
+        peak = max(peak, done["peak"])
+    for user in requests(rows, seed + 100, 5):
         start = time.monotonic()
         subprocess.run([recd, "-q", "--store", store, "recommend", "--user",
                         user[1]], capture_output=True)
@@ -73,7 +117,7 @@ def measure(recd, base, data, seed, words):
                for f in os.listdir(os.path.join(store, "models")))
     shutil.rmtree(store)
     return (metrics["recall@20"], metrics["ndcg@20"], trained["seconds"],
-            whole, model, first, size)
+            whole, model, first, size, peak)
 
 
 def p99(x):
@@ -85,12 +129,13 @@ def row(name, runs):
     model = [s for r in runs for s in r[4]]
     out = (statistics.mean(r[0] for r in runs),
            statistics.mean(r[1] for r in runs), statistics.mean(model))
-    print("| %s | %.4f | %.4f | %.2f | %.0f | %.0f | %.0f | %.0f | %.0f | %.1f |"
+    print("| %s | %.4f | %.4f | %.2f | %.0f | %.0f | %.0f | %.0f | %.0f | %.1f "
+          "| %.0f |"
           % (name, out[0], out[1], statistics.mean(r[2] for r in runs),
              1e3 * out[2], 1e3 * p99(model), 1e3 * statistics.mean(whole),
              1e3 * p99(whole),
              1e3 * statistics.median(s for r in runs for s in r[5]),
-             runs[0][6] / 1e6), flush=True)
+             runs[0][6] / 1e6, max(r[7] for r in runs)), flush=True)
     ready = out[2] + statistics.median(s for r in runs for s in r[5])
     return (name, out[0], out[1], ready)
 
@@ -138,28 +183,31 @@ def draw(points, path):
 def main():
     if len(sys.argv) < 3:
         sys.exit(__doc__)
-    recd, data = os.path.abspath(sys.argv[1]), sys.argv[2]
+    recd = os.path.abspath(sys.argv[1])
     seeds = range(1, 1 + int(setting("SEEDS", "3")))
-    base = tempfile.mkdtemp(prefix="recd-legonet-base-")
-    run(recd, base, 1, "import", os.path.join(data, "train.txt"))
-    run(recd, base, 1, "import", "--as", "test", os.path.join(data, "test.txt"))
+    base, rows = make_store(recd, sys.argv[2])
     print("| adapters:active:reg | recall@20 | ndcg@20 | training s | model ms |"
-          " p99 | request ms | p99 | first list ms | weights MB |\n"
-          "|---|---|---|---|---|---|---|---|---|---|")
+          " p99 | request ms | p99 | first list ms | weights MB | MB |\n"
+          "|---|---|---|---|---|---|---|---|---|---|---|")
     points = []
     for point in setting("POINTS", POINTS).split():
-        n, a, reg = point.split(":")
+        n, a, reg, encoder, heads = (point.split(":") + ["signs", "ease"][
+            point.count(":") - 2:])[:5]
         words = ["--model", "legonet", "--adapters", n, "--active", a, "--reg",
-                 reg]
-        points.append(row(point, [measure(recd, base, data, s, words)
-                                  for s in seeds]))
-    for peer in setting("PEERS", "").split():
+                 reg, "--encoder", encoder, "--heads", heads]
+        points.append(row(point, [
+            measure(recd, base, rows, s, words, int(setting("REQUESTS", "20")))
+            for s in seeds]))
+    for peer in setting("PEERS", "ease:1 wmf:10").split():
         model, shards = peer.split(":")
         words = ["--model", model, "--shards", shards]
         if int(shards) > 1:
             words += ["--partition", "interaction", "--aggregate", "attention"]
-        points.append(row(peer, [measure(recd, base, data, s, words)
-                                 for s in seeds]))
+        if model == "wmf":
+            words += setting("WMF", "").split()
+        points.append(row(peer, [
+            measure(recd, base, rows, s, words,
+                    int(setting("PEER_REQUESTS", "2"))) for s in seeds]))
     shutil.rmtree(base)
     if len(sys.argv) > 3:
         draw(points, sys.argv[3])

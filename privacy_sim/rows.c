@@ -58,7 +58,8 @@ struct asker {
 /* Scores of the histories {first}, {first + 1}, ... */
 static enum err ask_single(const struct asker *a, size_t first, size_t n)
 {
-    const struct rec_query q = {n, a->nobody, a->ptr + first, a->item, NULL};
+    const struct rec_query q = {n,       a->nobody, a->ptr + first,
+                                a->item, NULL,      NULL};
 
     return rec_scores(a->m, &q, a->scores, a->vec);
 }
@@ -176,8 +177,8 @@ static enum err check_sums(const struct sim_rows *r, const struct asker *a,
 
     for (size_t p = 0; p < PROBES && p < d->n_users; p++) {
         const size_t u = p * d->n_users / PROBES % d->n_users;
-        const struct rec_query q = {1, a->nobody, d->user_ptr + u, d->item,
-                                    NULL};
+        const struct rec_query q = {1,       a->nobody, d->user_ptr + u,
+                                    d->item, NULL,      NULL};
 
         ERR_TRY(rec_scores(a->m, &q, a->scores, a->vec));
         memset(sum, 0, n * sizeof(*sum));

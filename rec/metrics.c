@@ -96,6 +96,7 @@ struct evaluation {
     size_t *ptr;      /* [PEOPLE + 1] histories of a batch */
     uint32_t *item;   /* [room] */
     float *value;     /* [room] or NULL */
+    int64_t *time;    /* [room] or NULL */
     uint32_t *list;   /* [PEOPLE][k] */
     uint8_t *shown;   /* [n_items] least cut + 1 whose lists hold the item */
     bool best;        /* what is relevant is moved to the head of each list */
@@ -148,10 +149,14 @@ static struct rec_query batch_query(struct evaluation *e, size_t first,
         if (e->value != NULL)
             memcpy(e->value + at, e->train->value + from,
                    rows * sizeof(*e->value));
+        if (e->time != NULL)
+            memcpy(e->time + at, e->train->time + from,
+                   rows * sizeof(*e->time));
         at += rows;
     }
     e->ptr[n] = at;
-    return (struct rec_query){n, e->person + first, e->ptr, e->item, e->value};
+    return (struct rec_query){n,       e->person + first, e->ptr,
+                              e->item, e->value,          e->time};
 }
 
 /* The best order of a list. */
@@ -220,6 +225,8 @@ static enum err evaluate_in(struct evaluation *e, struct mem_scratch *s,
     e->item = mem_take(s, e->room, 1, sizeof(*e->item));
     if (e->train->value != NULL)
         e->value = mem_take(s, e->room, 1, sizeof(*e->value));
+    if (e->train->time != NULL)
+        e->time = mem_take(s, e->room, 1, sizeof(*e->time));
     e->list = mem_take(s, e->n_people < PEOPLE ? e->n_people : PEOPLE, e->k,
                        sizeof(*e->list));
     e->shown = mem_take(s, e->m->n_items, 1, sizeof(*e->shown));

@@ -48,13 +48,15 @@ struct rec_model {
 };
 
 /* People to score: user[q] is a number in the model's universe or REC_NOBODY;
- * the history (training rows, known items only) stands in ptr/item/value. */
+ * the history (training rows, known items only) stands in ptr/item/value/time.
+ */
 struct rec_query {
     size_t n;
     const uint32_t *user; /* [n] */
     const size_t *ptr;    /* [n + 1] */
     const uint32_t *item; /* [ptr[n]] ascending inside a person */
     const float *value;   /* [ptr[n]], or NULL: all 1 */
+    const int64_t *time;  /* [ptr[n]], or NULL: in the order of the items */
 };
 
 /* Called after epoch `epoch` (from 1) while training; sets *stop to end the

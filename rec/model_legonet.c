@@ -41,10 +41,10 @@ static const struct opt rows[] = {
      "what it stands on: nothing learnt, the catalogue, or public people"},
     {"heads", 0, OPT_CHOICE, AT(heads), "ease", 0, 0, "ease|softmax",
      "adapters: closed forms, or learnt over the encoding"},
-    {"epochs", 0, OPT_INT, AT(epochs), "30", 1, 1e4, "N",
+    {"epochs", 0, OPT_INT, AT(epochs), "10", 1, 1e4, "N",
      "passes of a learnt head over its people"},
-    {"lr", 0, OPT_REAL, AT(lr), ".05", 1e-6, 10, "R", "of learnt heads (Adam)"},
-    {"decay", 0, OPT_REAL, AT(decay), "1", 0, 1e3, "L",
+    {"lr", 0, OPT_REAL, AT(lr), ".1", 1e-6, 10, "R", "of learnt heads (Adam)"},
+    {"decay", 0, OPT_REAL, AT(decay), ".4", 0, 1e3, "L",
      "of the weights of learnt heads, times the rate, a step"},
     {.name = NULL},
 };

@@ -472,8 +472,8 @@ static enum err score(const struct rec_model *m, const struct rec_query *q,
         e = rec_net_load(&k, m, w, REC_ASK);
     for (size_t first = 0; first < q->n && e == ERR_OK; first += REC_ASK) {
         const size_t n = q->n - first < REC_ASK ? q->n - first : REC_ASK;
-        const struct rec_query some = {n, q->user + first, q->ptr + first,
-                                       q->item, q->value};
+        const struct rec_query some = {n,       q->user + first, q->ptr + first,
+                                       q->item, q->value,        q->time};
 
         e = serve(m, &k, &some, &s, scores + first * m->n_items);
     }

@@ -160,8 +160,8 @@ static const float *items_in_panels(struct mem_scratch *s,
 static struct rec_query query_part(const struct rec_query *q, size_t first,
                                    size_t n)
 {
-    return (struct rec_query){n, q->user + first, q->ptr + first, q->item,
-                              q->value};
+    return (struct rec_query){n,       q->user + first, q->ptr + first,
+                              q->item, q->value,        q->time};
 }
 
 static enum err rank_products(struct ranking *r, struct mem_scratch *s)
@@ -300,8 +300,8 @@ enum err rec_rank_users(const struct rec_model *m, const struct rec_data *d,
 {
     struct mem_scratch s = {0};
     uint32_t *user = mem_take(&s, n, 1, sizeof(*user));
-    const struct rec_query q = {n, user, d->user_ptr + first, d->item,
-                                d->value};
+    const struct rec_query q = {n,       user,     d->user_ptr + first,
+                                d->item, d->value, d->time};
     enum err e;
 
     if (s.failed)

@@ -128,7 +128,7 @@ enum err rec_lessons_add(struct rec_lessons *t, const struct rec_generators *g,
             user[p] = (uint32_t)(first + p);
         e = rec_lists_make(g,
                            &(struct rec_query){n, user, a->user_ptr + first,
-                                               a->item, a->value},
+                                               a->item, a->value, a->time},
                            &b);
         if (e == ERR_OK)
             take_lessons(t, &b, all, first, n);

@@ -290,11 +290,12 @@ static enum err of_store(struct work *w)
 /* --- a rehearsal -------------------------------------------------------------
  */
 
-/* A store at dir with the rows of everybody but the controls. */
-static enum err copy_rows(const char *dir, const struct rec_data *d,
-                          char *const *name, const uint8_t *control)
+/* Rows into a store at dir: of everybody but the controls, or of those of them
+ * who are public. */
+static enum err copy_some(const char *dir, const struct rec_data *d,
+                          char *const *name, const uint8_t *control, bool open)
 {
-    const struct sto_import_opts opts = {.format = STO_AUTO};
+    const struct sto_import_opts opts = {.format = STO_AUTO, .open = open};
     struct sto_row *row = mem_array(d->n_rows, sizeof(*row));
     struct sto_import *im = NULL;
     struct sto_import_stats stats;
@@ -304,7 +305,7 @@ static enum err copy_rows(const char *dir, const struct rec_data *d,
 
     for (size_t u = 0; u < d->n_users && e == ERR_OK; u++) {
         for (size_t r = d->user_ptr[u]; r < d->user_ptr[u + 1]; r++) {
-            if (control[u])
+            if (control[u] || (open && !d->open[u]))
                 continue;
             row[n++] = (struct sto_row){
                 .user = name[u],
@@ -323,6 +324,13 @@ static enum err copy_rows(const char *dir, const struct rec_data *d,
     sto_import_free(im);
     free(row);
     return e;
+}
+
+static enum err copy_rows(const char *dir, const struct rec_data *d,
+                          char *const *name, const uint8_t *control)
+{
+    ERR_TRY(copy_some(dir, d, name, control, false));
+    return d->open != NULL ? copy_some(dir, d, name, control, true) : ERR_OK;
 }
 
 static enum err forget_there(const char *dir, const struct rec_data *d,

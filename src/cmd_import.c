@@ -13,7 +13,7 @@ static struct values {
 #define AT(field) offsetof(struct values, field)
 static const struct opt rows[] = {
     {"format", 0, OPT_TEXT, AT(format), "auto", 0, 0, "FORMAT",
-     "auto, csv, tsv, ml-100k, ml-1m, adjacency or recbole"},
+     "auto, csv, tsv, ml-100k, ml-1m, adjacency, recbole or sequences"},
     {"as", 0, OPT_CHOICE, AT(as), "train", 0, 0, "train|test",
      "what the rows are for"},
     {"columns", 0, OPT_TEXT, AT(columns), NULL, 0, 0, "LIST",

@@ -145,6 +145,7 @@ static enum err one_person(struct lists *l, const char *id)
     struct mem_scratch tmp = {0};
     uint32_t *item = mem_take(&tmp, h.n, 1, sizeof(*item));
     float *value = mem_take(&tmp, h.n, 1, sizeof(*value));
+    int64_t *time = mem_take(&tmp, h.n, 1, sizeof(*time));
     size_t ptr[2] = {0, 0};
     enum err e =
         tmp.failed ? err_set(ERR_NOMEM, "no memory for a history") : ERR_OK;
@@ -155,10 +156,15 @@ static enum err one_person(struct lists *l, const char *id)
         if (i == REC_NOBODY)
             continue;
         value[ptr[1]] = h.value != NULL ? h.value[r] : 1.0f;
+        time[ptr[1]] = h.time != NULL ? h.time[r] : 0;
         item[ptr[1]++] = i;
     }
-    const struct rec_query q = {1, &user, ptr, item,
-                                h.value != NULL ? value : NULL};
+    const struct rec_query q = {1,
+                                &user,
+                                ptr,
+                                item,
+                                h.value != NULL ? value : NULL,
+                                h.time != NULL ? time : NULL};
 
     if (e == ERR_OK)
         e = rec_rank(m, &q, l->k, !v.include_seen, l->item, l->score);

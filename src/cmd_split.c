@@ -12,8 +12,8 @@ static struct values {
 
 #define AT(field) offsetof(struct values, field)
 static const struct opt rows[] = {
-    {"test", 0, OPT_REAL, AT(test), "0.2", 1e-6, .999, "F",
-     "share of each person's rows that moves"},
+    {"test", 0, OPT_REAL, AT(test), "0.2", 1e-6, 1e6, "F",
+     "share of each person's rows that moves; from 1 on, so many rows"},
     {"by", 0, OPT_CHOICE, AT(by), "random", 0, 0, "random|last",
      "which rows: drawn with --seed, or the latest"},
     {NULL, 0, OPT_BOOL, 0, NULL, 0, 0, NULL, NULL},
@@ -49,7 +49,8 @@ static int run(const struct cmd_common *c, int n_words, char **word)
 extern const struct cmd cmd_split;
 const struct cmd cmd_split = {
     .name = "split",
-    .words = "[--test 0.2] [--by random|last]",
+    .words =
+        "[--test 0.2] [--by random|last]   (--test 1 --by last: leave one out)",
     .help = "move rows from train to test, per person",
     .opts = rows,
     .values = &v,

@@ -18,7 +18,7 @@ _recd() {
     --aggregate) COMPREPLY=($(compgen -W "$("$recd" list aggregates 2>/dev/null | cut -d' ' -f1)" -- "$cur")); return ;;
     --name) COMPREPLY=($(compgen -W "$("$recd" "${store[@]}" info --json 2>/dev/null | tr '{,' '\n\n' | sed -n 's/.*"name": "\([^"]*\)".*/\1/p')" -- "$cur")); return ;;
     --device) COMPREPLY=($(compgen -W "cpu cuda" -- "$cur")); return ;;
-    --format) COMPREPLY=($(compgen -W "auto csv tsv ml-100k ml-1m adjacency recbole text json" -- "$cur")); return ;;
+    --format) COMPREPLY=($(compgen -W "auto csv tsv ml-100k ml-1m adjacency recbole sequences text json" -- "$cur")); return ;;
     esac
     if [ -z "$command" ]; then
         case $cur in

@@ -10,8 +10,9 @@
 #include "base/opt.h"
 #include "store/parse.h"
 
-static const char *const format_word[] = {
-    "auto", "csv", "tsv", "ml-100k", "ml-1m", "adjacency", "recbole", NULL};
+static const char *const format_word[] = {"auto",    "csv",       "tsv",
+                                          "ml-100k", "ml-1m",     "adjacency",
+                                          "recbole", "sequences", NULL};
 
 enum err sto_format_parse(const char *word, enum sto_format *out)
 {
@@ -21,7 +22,8 @@ enum err sto_format_parse(const char *word, enum sto_format *out)
             return ERR_OK;
         }
     return opt_unknown("format", word, format_word,
-                       "auto, csv, tsv, ml-100k, ml-1m, adjacency, recbole");
+                       "auto, csv, tsv, ml-100k, ml-1m, adjacency, recbole, "
+                       "sequences");
 }
 
 const char *sto_format_name(enum sto_format f)

@@ -27,6 +27,8 @@ enum sto_format {
     STO_ML_1M,     /* user::item::rating::time */
     STO_ADJACENCY, /* user item item ... separated by blanks (LightGCN) */
     STO_RECBOLE,   /* TAB with a header of name:type cells */
+    STO_SEQUENCES, /* as adjacency, items in the order of time: their times are
+                      1, 2, 3 ... */
 };
 
 /* "csv" -> STO_CSV; ERR_ARG names the nearest. */
@@ -102,7 +104,8 @@ enum err sto_import_rows(struct sto_import *im, const struct sto_row *row,
 
 /*
  * Move rows from train to test, per person: a fraction `share` of each
- * history (rounded to nearest, at least one row stays in train).  by_last:
+ * history (rounded to nearest), or so many rows where share is 1 or more; at
+ * least one row stays in train.  by_last:
  * the latest rows (by time, then item key); else those with the smallest
  * draws keyed by (seed, user, item), so that a choice moves with its row only.
  */

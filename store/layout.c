@@ -134,13 +134,13 @@ static void separator_of_format(struct sto_layout *l, enum sto_format f,
                                 const char *first)
 {
     l->format = f;
-    l->separator = f == STO_CSV         ? (sto_count_char(first, ',') == 0 &&
+    l->separator = f == STO_CSV      ? (sto_count_char(first, ',') == 0 &&
                                            sto_count_char(first, ';') > 0
-                                               ? ';'
-                                               : ',')
-                   : f == STO_ML_1M     ? ':'
-                   : f == STO_ADJACENCY ? ' '
-                                        : '\t';
+                                            ? ';'
+                                            : ',')
+                   : f == STO_ML_1M  ? ':'
+                   : sto_is_lists(f) ? ' '
+                                     : '\t';
 }
 
 static enum err need_columns(const char *path)
@@ -235,7 +235,7 @@ enum err sto_layout_guess(struct sto_layout *out, const char *path,
         separator_of_format(&l, o->format, first);
     enum err e = ERR_OK;
 
-    if (l.format != STO_ADJACENCY)
+    if (!sto_is_lists(l.format))
         e = find_roles(&l, path, first, second, o);
     free(first);
     if (e != ERR_OK)

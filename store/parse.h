@@ -41,6 +41,12 @@ ERR_CHECK
 enum err sto_cells(char *line, size_t len, char separator,
                    struct sto_cell cell[STO_CELLS], size_t *n);
 
+/* Whether a line is a person and all their items. */
+static inline bool sto_is_lists(enum sto_format f)
+{
+    return f == STO_ADJACENCY || f == STO_SEQUENCES;
+}
+
 /* How often c is in text. */
 size_t sto_count_char(const char *text, char c);
 

@@ -171,7 +171,9 @@ static enum err read_adjacency_row(struct reader *r, char *line)
 
         ERR_TRY(read_id(r, ++column, 1, &c, &id[1], &len[1]));
         ERR_TRY(sto_rows_add(r->im, id[0], len[0], id[1], len[1], 1.0f,
-                             STO_NO_TIME));
+                             r->layout.format == STO_SEQUENCES
+                                 ? (int64_t)column - 1
+                                 : STO_NO_TIME));
     }
     return ERR_OK;
 }
@@ -180,9 +182,8 @@ static enum err read_line(struct reader *r, char *line, size_t len)
 {
     if (len == 0 || (r->layout.header && r->in.number == 1))
         return ERR_OK;
-    enum err e = r->layout.format == STO_ADJACENCY
-                     ? read_adjacency_row(r, line)
-                     : read_table_row(r, line, len);
+    enum err e = sto_is_lists(r->layout.format) ? read_adjacency_row(r, line)
+                                                : read_table_row(r, line, len);
 
     if (e == ERR_FORMAT && r->im->opts.skip_bad) {
         r->im->skipped++;
@@ -204,7 +205,7 @@ static double expected_bytes(const struct reader *r)
 /* Refuse a file whose rows cannot fit, from what its beginning looks like. */
 static enum err check_budget(struct reader *r)
 {
-    const char mark = r->layout.format == STO_ADJACENCY ? ' ' : '\n';
+    const char mark = sto_is_lists(r->layout.format) ? ' ' : '\n';
     size_t n, marks = 0;
     const char *ahead = sto_lines_ahead(&r->in, &n);
     char what[600];

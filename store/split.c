@@ -1,4 +1,5 @@
 /* store/split.c - rows move from train to test, person by person. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,7 +101,8 @@ static enum err put_part(struct sto_txn *t, enum sto_db db,
 static enum err split_person(struct split_job *job, struct sto_txn *t,
                              const struct sto_history *h)
 {
-    size_t move = (size_t)(job->share * (double)h->n + 0.5);
+    size_t move =
+        (size_t)(job->share < 1 ? job->share * (double)h->n + 0.5 : job->share);
     struct mem_scratch tmp = {0};
     struct pick *pick = mem_take(&tmp, h->n, 1, sizeof(*pick));
     uint8_t *moves = mem_take(&tmp, h->n, 1, 1);
@@ -173,9 +175,9 @@ enum err sto_split_rows(struct sto *st, double share, bool by_last,
 {
     struct split_job job = {.share = share, .by_last = by_last, .seed = seed};
 
-    if (!(share > 0 && share < 1))
-        return err_set(ERR_ARG, "the share of test rows must lie between 0 "
-                                "and 1");
+    if (!(share > 0) || (share > 1 && share != floor(share)))
+        return err_set(ERR_ARG, "--test is a share between 0 and 1, or a "
+                                "number of rows");
     ERR_TRY(sto_write(st, split_all, &job));
     *moved = job.moved;
     return ERR_OK;

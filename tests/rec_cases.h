@@ -64,4 +64,13 @@ static inline struct rec_data case_data(size_t n_users, size_t n_items,
     return d;
 }
 
+/* Times in no order: without any, rows would be read in that of their items. */
+static inline void case_times(struct rec_data *d, uint64_t seed)
+{
+    d->time = mem_array(d->n_rows, sizeof(*d->time));
+    assert_non_null(d->time);
+    for (size_t r = 0; r < d->n_rows; r++)
+        d->time[r] = (int64_t)rng_u32(seed, RNG_SYNTH, r);
+}
+
 #endif

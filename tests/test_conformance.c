@@ -450,7 +450,7 @@ static void strangers_are_served_by_their_history(void **state)
     const uint32_t user[2] = {REC_NOBODY, REC_NOBODY};
     const uint32_t history[3] = {1, 3, 50};
     const size_t ptr[3] = {0, 3, 3};
-    const struct rec_query q = {2, user, ptr, history, NULL};
+    const struct rec_query q = {2, user, ptr, history, NULL, NULL};
 
     (void)state;
     EACH_MODEL(o)
@@ -531,6 +531,7 @@ static void every_model_beats_chance_on_rows_held_out(void **state)
     const size_t cut = 10;
 
     (void)state;
+    case_times(&d, 9);
     rec_data_holdout(&d, 0.2, 1, keep);
     assert_int_equal(rec_data_subset(&fit, &d, keep), ERR_OK);
     for (size_t r = 0; r < d.n_rows; r++)

@@ -77,6 +77,7 @@ static const struct watched {
     {"ials-stop", "ials", few, 3, "hash", "mean", 0.3},
     {"ease-hash", "ease", NULL, 3, "hash", "mean", 0},
     {"graph-hash", "lightgcn", few, 2, "hash", "attention", 0},
+    {"seq-hash", "sasrec", few, 2, "hash", "attention", 0},
     {"lego", "legonet", NULL, 1, "hash", "mean", 0},
     {"lego-public", "legonet", on_public, 1, "hash", "mean", 0},
     {"lego-heads", "legonet", learnt_heads, 1, "hash", "mean", 0},

@@ -77,8 +77,8 @@ static void scores_of(const struct rec_model *m, const struct rec_data *d,
 {
     const uint32_t nobody = REC_NOBODY;
     const size_t ptr[2] = {0, d->user_ptr[user + 1] - d->user_ptr[user]};
-    const struct rec_query q = {1, &nobody, ptr, d->item + d->user_ptr[user],
-                                NULL};
+    const struct rec_query q = {1,    &nobody, ptr, d->item + d->user_ptr[user],
+                                NULL, NULL};
 
     assert_int_equal(m->ops->score(m, &q, out), ERR_OK);
 }

@@ -310,7 +310,7 @@ static void a_stranger_is_the_mean_of_folded_items(void **state)
     const float *known = rec_model_array(m, "user");
     uint32_t history[2 * 40];
     const size_t ptr[3] = {0, n, 2 * n};
-    const struct rec_query q = {2, user, ptr, history, NULL};
+    const struct rec_query q = {2, user, ptr, history, NULL, NULL};
     float vec[2 * 8];
 
     (void)state;
@@ -354,7 +354,8 @@ static void known_people_and_strangers_differ_by_their_own_vector(void **state)
                          ERR_OK);
         assert_int_equal(rec_model_fit(m, &d, NULL), ERR_OK);
         const size_t ptr[2] = {0, d.user_ptr[4] - d.user_ptr[3]};
-        const struct rec_query q = {1, user, ptr, d.item + d.user_ptr[3], NULL};
+        const struct rec_query q = {1,    user, ptr, d.item + d.user_ptr[3],
+                                    NULL, NULL};
 
         assert_int_equal(ops->embed(m, &q, vec), ERR_OK);
         for (size_t k = 0; k < 8; k++)

@@ -121,7 +121,7 @@ static void scores_of_ease_are_sums_over_the_history(void **state)
     const float *b = rec_model_array(m, "weights");
     static float got[11 * N];
     uint32_t user[11] = {0};
-    const struct rec_query q = {11, user, d.user_ptr + 3, d.item, NULL};
+    const struct rec_query q = {11, user, d.user_ptr + 3, d.item, NULL, NULL};
 
     (void)state;
     assert_int_equal(m->ops->score(m, &q, got), ERR_OK);
@@ -175,7 +175,7 @@ static void score_each(const struct rec_model *m, float got[N * N])
 {
     uint32_t user[N] = {0}, item[N];
     size_t ptr[N + 1];
-    const struct rec_query each = {N, user, ptr, item, NULL};
+    const struct rec_query each = {N, user, ptr, item, NULL, NULL};
 
     for (size_t j = 0; j <= N; j++)
         ptr[j] = j;
@@ -300,7 +300,7 @@ static void blend_adds_the_scores_of_its_parts_in_their_deviations(void **state)
     const float *user = rec_model_array(b, "user");
     static float got[3 * N], first[3 * N], second[N];
     const uint32_t people[3] = {0, 1, 2};
-    const struct rec_query q = {3, people, d.user_ptr, d.item, NULL};
+    const struct rec_query q = {3, people, d.user_ptr, d.item, NULL, NULL};
 
     (void)state;
     assert_int_equal(m->ops->score(m, &q, got), ERR_OK);

@@ -200,7 +200,7 @@ static void no_history_means_popularity_order(void **state)
     struct world w = world_new(10, 200, false);
     const uint32_t user[1] = {REC_NOBODY};
     const size_t ptr[2] = {0, 0};
-    const struct rec_query q = {1, user, ptr, NULL, NULL};
+    const struct rec_query q = {1, user, ptr, NULL, NULL, NULL};
     uint32_t item[200];
 
     (void)state;
@@ -217,7 +217,7 @@ static void no_history_means_popularity_order(void **state)
 
 static void nobody_and_nothing_are_no_work(void **state)
 {
-    const struct rec_query none = {0, NULL, NULL, NULL, NULL};
+    const struct rec_query none = {0, NULL, NULL, NULL, NULL, NULL};
     struct world w = world_new(3, 5, false);
 
     (void)state;

@@ -339,7 +339,7 @@ static void levels_are_chosen_when_serving(void **state)
     struct rec_data d = case_data(150, 90, 0.2, false, 8);
     const size_t ptr[2] = {0, d.user_ptr[1]};
     const uint32_t user = 0;
-    const struct rec_query q = {1, &user, ptr, d.item, NULL};
+    const struct rec_query q = {1, &user, ptr, d.item, NULL, NULL};
     float low[90], high[90], whole[90];
     const struct rec_model_ops *ops;
     struct rec_model *m;

@@ -237,8 +237,8 @@ static void lists_are_the_models(void **state)
         memset(all, 1, sizeof(all));
         for (size_t u = 0; u < w.all.n_users; u++) {
             const uint32_t nobody = REC_NOBODY;
-            const struct rec_query q = {1, &nobody, w.all.user_ptr + u,
-                                        w.all.item, NULL};
+            const struct rec_query q = {1,          &nobody, w.all.user_ptr + u,
+                                        w.all.item, NULL,    NULL};
             uint32_t list[10];
 
             assert_int_equal(rec_rank(m, &q, 10, true, list, NULL), ERR_OK);

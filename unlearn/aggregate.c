@@ -202,7 +202,8 @@ static struct rec_query people(const struct rec_data *d, uint32_t *user,
 {
     for (size_t i = 0; i < n; i++)
         user[i] = (uint32_t)(first + i);
-    return (struct rec_query){n, user, d->user_ptr + first, d->item, d->value};
+    return (struct rec_query){n,       user,     d->user_ptr + first,
+                              d->item, d->value, d->time};
 }
 
 struct gap_job {

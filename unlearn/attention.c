@@ -397,8 +397,8 @@ static enum err fill_vectors(struct learn *l, const struct rec_model *m)
     const size_t width = p->n * p->d;
     struct mem_scratch s = {0};
     uint32_t *user = mem_take(&s, m->n_users, 1, sizeof(*user));
-    const struct rec_query q = {m->n_users, user, l->d->user_ptr, l->d->item,
-                                l->d->value};
+    const struct rec_query q = {m->n_users, user,        l->d->user_ptr,
+                                l->d->item, l->d->value, l->d->time};
     enum err e = s.failed ? no_memory() : ERR_OK;
 
     for (size_t u = 0; u < m->n_users && e == ERR_OK; u++)

@@ -198,6 +198,7 @@ void unl_query_free(struct unl_query *q)
     free(q->item);
     free(q->ptr);
     free(q->value);
+    free(q->time);
     *q = (struct unl_query){0};
 }
 
@@ -209,11 +210,13 @@ enum err unl_query_make(struct unl_query *out, const struct unl_parts *p,
         .user = mem_array(q->n, sizeof(*t.user)),
         .item = mem_array(rows, sizeof(*t.item)),
         .ptr = mem_array(q->n + 1, sizeof(*t.ptr)),
-        .value = q->value != NULL ? mem_array(rows, sizeof(*t.value)) : NULL};
+        .value = q->value != NULL ? mem_array(rows, sizeof(*t.value)) : NULL,
+        .time = q->time != NULL ? mem_array(rows, sizeof(*t.time)) : NULL};
     size_t at = 0;
 
     if (t.user == NULL || t.item == NULL || t.ptr == NULL ||
-        (q->value != NULL && t.value == NULL)) {
+        (q->value != NULL && t.value == NULL) ||
+        (q->time != NULL && t.time == NULL)) {
         unl_query_free(&t);
         return no_memory();
     }
@@ -227,11 +230,13 @@ enum err unl_query_make(struct unl_query *out, const struct unl_parts *p,
                 continue;
             if (t.value != NULL)
                 t.value[at] = q->value[r];
+            if (t.time != NULL)
+                t.time[at] = q->time[r];
             t.item[at++] = item;
         }
         t.ptr[i + 1] = at;
     }
-    t.q = (struct rec_query){q->n, t.user, t.ptr, t.item, t.value};
+    t.q = (struct rec_query){q->n, t.user, t.ptr, t.item, t.value, t.time};
     *out = t;
     return ERR_OK;
 }

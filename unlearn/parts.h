@@ -51,6 +51,7 @@ struct unl_query {
     uint32_t *user, *item;
     size_t *ptr;
     float *value;
+    int64_t *time;
 };
 ERR_CHECK
 enum err unl_query_make(struct unl_query *out, const struct unl_parts *p,
