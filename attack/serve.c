@@ -165,10 +165,47 @@ static enum err ask(struct asked *a, const struct rec_data *d,
 /* --- lists -----------------------------------------------------------------
  */
 
+#define POOL ((size_t)10) /* times as many popular items to draw from */
+
+/* k of the `pool` most popular items, by names; pick is room for k. */
+static void draw_popular(const uint32_t *popular, size_t pool, size_t k,
+                         uint64_t seed, size_t *pick, uint32_t *item)
+{
+    rng_sample(seed, RNG_AUDIT, pool, k, pick);
+    for (size_t j = 0; j < k; j++)
+        item[j] = popular[pick[j]];
+}
+
+/* What strangers get is drawn anew for each. */
+static enum err randomise(const struct rec_model *m, const struct asked *a,
+                          size_t k, const struct atk_serving *how,
+                          const uint8_t *member, uint32_t *item)
+{
+    const size_t pool = POOL * k < m->n_items ? POOL * k : m->n_items;
+    const uint32_t nobody = REC_NOBODY;
+    const size_t none[2] = {0, 0};
+    const struct rec_query q = {1, &nobody, none, NULL, NULL, NULL};
+    struct mem_scratch s = {0};
+    uint32_t *popular = mem_take(&s, pool, 1, sizeof(*popular));
+    size_t *pick = mem_take(&s, k, 1, sizeof(*pick));
+    enum err e =
+        s.failed ? no_memory() : rec_rank(m, &q, pool, false, popular, NULL);
+
+    for (size_t i = 0; i < a->q.n && e == ERR_OK; i++) {
+        if (!member[i])
+            draw_popular(popular, pool, k,
+                         rng_derive(how->seed, RNG_AUDIT, a->key[i]), pick,
+                         item + i * k);
+    }
+    mem_drop(&s);
+    return e;
+}
+
 /* As the papers serve: members by what was learnt for them, strangers by
  * popularity alone (an empty history). */
 static enum err published_lists(const struct rec_model *m,
                                 const struct asked *a, size_t k,
+                                const struct atk_serving *how,
                                 const uint8_t *member, uint32_t *item)
 {
     const size_t none[2] = {0, 0};
@@ -185,7 +222,7 @@ static enum err published_lists(const struct rec_model *m,
 
         ERR_TRY(rec_rank(m, &q, k, false, item + i * k, NULL));
     }
-    return ERR_OK;
+    return how->randomised ? randomise(m, a, k, how, member, item) : ERR_OK;
 }
 
 static enum err fill_lists(struct atk_people *p, const struct rec_model *m,
@@ -196,7 +233,7 @@ static enum err fill_lists(struct atk_people *p, const struct rec_model *m,
     enum err e = item == NULL ? no_memory() : ERR_OK;
 
     if (e == ERR_OK)
-        e = how->published ? published_lists(m, a, k, p->member, item)
+        e = how->published ? published_lists(m, a, k, how, p->member, item)
                            : rec_rank(m, &a->q, k, true, item, NULL);
     for (size_t u = 0; u < p->n && e == ERR_OK; u++) {
         size_t n = p->list_ptr[u];

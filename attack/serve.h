@@ -11,7 +11,9 @@
  * Setting "honest": members and non-members are served by the same path, their
  * history folded in.  Setting "published" repeats the papers': members get
  * what was learnt for them, their own items included, non-members the most
- * popular items.
+ * popular items.  Setting "randomised" is the defence that was published with
+ * it: non-members get as many items, drawn from ten times as many of the most
+ * popular (Zhang et al., CCS 2021).
  */
 #ifndef ATK_SERVE_H
 #define ATK_SERVE_H
@@ -32,6 +34,7 @@ struct atk_serving {
     size_t n_refs; /* 2 or more */
     size_t k;      /* length of lists */
     bool published;
+    bool randomised; /* published, and the popular items are drawn */
     uint64_t seed;
 };
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# bench/audit.sh RECD DATA [published|general|honest] - the tables of docs/audit.md.
+# bench/audit.sh RECD DATA [published|general|honest|defences] - the tables of docs/audit.md.
 #
 # DATA is a folder with dlmia/ (lists published with DL-MIA) and
 # ml-1m-lightgcnpp/, gowalla/ (see data/README.md).  SEEDS: of the published
@@ -78,7 +78,51 @@ honest() {
     done
 }
 
+# What a defence costs and what it buys: the model's recall on held-out rows
+# beside attacks on the same recipe, honestly served; and the two ways of
+# serving strangers by popularity.
+defences() {
+    set=ml-1m-lightgcnpp
+    "$recd" -q --store "$tmp/defend" import "$data/$set/train.txt" >/dev/null
+    "$recd" -q --store "$tmp/defend" import --as test "$data/$set/test.txt" >/dev/null
+    echo "| recipe | recall@20 | ndcg@20 | lists | lira | rmia |"
+    echo "|---|---|---|---|---|---|"
+    while read -r words; do
+        # shellcheck disable=SC2086
+        "$recd" -q --store "$tmp/defend" train --name d --model $words >/dev/null
+        quality=$("$recd" -q --json --store "$tmp/defend" evaluate --name d --k 20 |
+            python3 -c 'import json, sys; m = json.load(sys.stdin)["metrics"]; print("%.4f | %.4f" % (m["recall@20"], m["ndcg@20"]))')
+        "$recd" -q --store "$tmp/defend" audit membership --json --name d \
+            --references ${REFERENCES:-16} --attack lists,lira,rmia | pick |
+        awk -v w="$words" -v q="$quality" '{ c[$1] = sprintf("%s (%s to %s)%s", $2, $3, $4, $8 == "True" ? "" : " (controls not good)") }
+            END { printf "| `%s` | %s | %s | %s | %s |\n", w, q, c["lists"], c["lira"], c["rmia"] }'
+    done <<EOF
+${RECIPES:-pop
+itemknn
+ease
+ials
+ials --epochs 3
+ials --dim 16
+ials --reg 30
+dpsvd --dp-epsilon 100000
+dpsvd --dp-epsilon 16
+dpsvd --dp-epsilon 8
+dpsvd --dp-epsilon 4}
+EOF
+    echo
+    echo "| ials, strangers get | popularity | overlap | lists |"
+    echo "|---|---|---|---|"
+    "$recd" -q --store "$tmp/defend" train --name d --model ials >/dev/null
+    for setting in published randomised honest; do
+        "$recd" -q --store "$tmp/defend" audit membership --json --name d --setting $setting \
+            --references 2 --attack popularity,overlap,lists | pick |
+        awk -v s=$setting '{ c[$1] = sprintf("%s (%s to %s)", $2, $3, $4) }
+            END { printf "| %s | %s | %s | %s |\n", s, c["popularity"], c["overlap"], c["lists"] }'
+    done
+}
+
 case $part in
+defences) defences ;;
 published) published ;;
 general) python3 "$(dirname "$0")/audit_general.py" "$recd" "$data" ;;
 honest) honest ;;
@@ -86,6 +130,7 @@ all)
     published
     python3 "$(dirname "$0")/audit_general.py" "$recd" "$data"
     honest
+    defences
     ;;
 *) sed -n 2,6p "$0"; exit 2 ;;
 esac

@@ -14,8 +14,8 @@ models and shards such as "ease:1 wmf:1 wmf:10", trained and forgotten the same
 way (wmf:10 with RecEraser's partition and attention).
 
 Environment: POINTS, PEERS (ease:1 wmf:10), SEEDS (3), REQUESTS (20 persons and
-20 interactions a seed), PEER_REQUESTS (2), WMF (further options of wmf), THREADS
-(2).
+20 interactions a seed), PEER_REQUESTS (2), PEER_SEEDS (SEEDS), WMF (further
+options of wmf), THREADS (2).
 """
 import json
 import os
@@ -207,7 +207,8 @@ def main():
             words += setting("WMF", "").split()
         points.append(row(peer, [
             measure(recd, base, rows, s, words,
-                    int(setting("PEER_REQUESTS", "2"))) for s in seeds]))
+                    int(setting("PEER_REQUESTS", "2")))
+            for s in seeds[:int(setting("PEER_SEEDS", "99"))]]))
     shutil.rmtree(base)
     if len(sys.argv) > 3:
         draw(points, sys.argv[3])

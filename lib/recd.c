@@ -202,6 +202,8 @@ static enum err train(struct recd_store *s, struct rec_model *m,
     enum err e = load(s, &d, info);
 
     if (e == ERR_OK)
+        e = unl_plan_secret(m, sto_dir(s->st));
+    if (e == ERR_OK)
         e = unl_train(&made, m, plan, &d, NULL, &result);
     info->seconds = now() - start;
     info->trained_at = (int64_t)time(NULL);

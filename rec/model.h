@@ -27,11 +27,13 @@
 
 struct rec_model {
     const struct rec_model_ops *ops;
-    void *opts;      /* ops->opts_bytes, filled by ops->opts; owned */
-    uint64_t seed;   /* of the run that made it */
-    uint64_t epochs; /* that were run */
-    size_t level;    /* of models that hold several (ops->levels), from 1, the
-                        sparsest; 0: the last, which has everything */
+    void *opts;               /* ops->opts_bytes, filled by ops->opts; owned */
+    uint64_t seed;            /* of the run that made it */
+    unsigned char secret[32]; /* of the store, for ops->secretive; else 0; not
+                                 saved */
+    uint64_t epochs;          /* that were run */
+    size_t level; /* of models that hold several (ops->levels), from 1, the
+                     sparsest; 0: the last, which has everything */
     size_t n_users, n_items;
     const uint64_t *user_key;   /* [n_users]: view of array "user_key" */
     const uint64_t *item_key;   /* [n_items]: view of array "item_key" */
@@ -72,7 +74,8 @@ struct rec_model_ops {
     const char *help; /* one line, no full stop */
     const struct opt *opts; /* the model's own options */
     size_t opts_bytes;
-    bool iterates; /* has epochs: calls watch, honours the option "epochs" */
+    bool iterates;  /* has epochs: calls watch, honours the option "epochs" */
+    bool secretive; /* draws noise that nobody may know, from m->secret */
 
     /* Bytes of memory that fit() needs at its peak, without the data. */
     double (*fit_bytes)(const struct rec_data *d, const void *opts);

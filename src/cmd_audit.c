@@ -39,8 +39,9 @@ static const struct opt rows[] = {
      "forgotten: the rows of those people, from their own copy"},
     {"list-length", 0, OPT_INT, AT(length), "100", 1, 10000, "K",
      "items of a list"},
-    {"setting", 0, OPT_CHOICE, AT(setting), "honest", 0, 0, "honest|published",
-     "serve everybody alike, or members and others as the papers do"},
+    {"setting", 0, OPT_CHOICE, AT(setting), "honest", 0, 0,
+     "honest|published|randomised",
+     "serve everybody alike, or as the papers do, or with their defence"},
     {"max-auc", 0, OPT_REAL, AT(bound), "0", 0, 1, "X",
      "status 3 when an attack is shown to pass this area; 0 = no bound"},
     FILE_ROW("report", report, "write the report there, as one HTML page"),
@@ -204,8 +205,12 @@ static void note_model(struct atk_report *r, const struct recipe *recipe,
             ? "honest: members and non-members by the same code, their "
               "histories folded in, items of the history left out, lists of "
               "%d"
-            : "as published: members by what was learnt for them, others the "
-              "most popular items, lists of %d",
+        : strcmp(v.setting, "published") == 0
+            ? "as published: members by what was learnt for them, others the "
+              "most popular items, lists of %d"
+            : "popularity randomisation: members by what was learnt for them, "
+              "others items drawn from ten times as many of the most popular, "
+              "lists of %d",
         (int)v.length);
     atk_report_fact(r, "vectors of items",
                     v.vectors != NULL ? "from a file"
@@ -234,7 +239,8 @@ static enum err serve_model(struct atk_case *c, struct atk_case *canaries,
         .arg = recipe,
         .n_refs = (size_t)v.refs,
         .k = (size_t)v.length,
-        .published = strcmp(v.setting, "published") == 0,
+        .published = strcmp(v.setting, "honest") != 0,
+        .randomised = strcmp(v.setting, "randomised") == 0,
         .seed = c->seed,
     };
 

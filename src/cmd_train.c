@@ -39,6 +39,8 @@ static enum err train(const struct cmd_common *c, struct sto_model *info,
     if (e == ERR_OK)
         e = unl_plan_open(&v.plan, cmd_ui_store_dir(c));
     if (e == ERR_OK)
+        e = unl_plan_secret(model, cmd_ui_store_dir(c));
+    if (e == ERR_OK)
         e = unl_train(&made, model, &v.plan, &d, NULL, result);
     info->seconds = cmd_ui_now() - start;
     if (e == ERR_OK)

@@ -83,10 +83,13 @@ static enum err train_ials(void *arg, const struct rec_data *d, uint64_t seed,
     return rec_model_fit(*out, d, NULL);
 }
 
+enum setting { HONEST, PUBLISHED, RANDOMISED };
+
 static void make_case(struct atk_case *c, const struct rec_data *d,
-                      bool published)
+                      enum setting s)
 {
-    const struct atk_serving how = {train_ials, NULL, 8, 20, published, 7};
+    const struct atk_serving how = {train_ials,      NULL, 8, 20, s != HONEST,
+                                    s == RANDOMISED, 7};
     struct atk_served info;
 
     assert_int_equal(atk_serve(c, d, &how, &info), ERR_OK);
@@ -105,12 +108,12 @@ static char *audit(const struct rec_data *d, size_t threads)
     struct atk_case c, planted, canaries;
     struct atk_judged judged[32];
     struct atk_report r = {.c = &c, .judged = judged, .bound = 0.9};
-    const struct atk_serving how = {train_ials, NULL, 4, 20, false, 7};
+    const struct atk_serving how = {train_ials, NULL, 4, 20, false, false, 7};
     char *text = NULL;
     size_t size = 0;
 
     par_set_threads(threads);
-    make_case(&c, d, false);
+    make_case(&c, d, HONEST);
     assert_int_equal(atk_plant_lists(&planted, &c), ERR_OK);
     assert_int_equal(atk_serve_canaries(&canaries, d, &how), ERR_OK);
     atk_report_fact(&r, "a fact", "with <markup> & \"quotes\"");
@@ -178,7 +181,7 @@ static void references_find_members(void **state)
 
     (void)state;
     make_data(&d, 4);
-    make_case(&c, &d, false);
+    make_case(&c, &d, HONEST);
     assert_int_equal(atk_attack_find("lira", &lira), ERR_OK);
     assert_int_equal(atk_judge(lira, &c, NULL, true, &j), ERR_OK);
     assert_true(j.ran && j.area.lo > 0.6);
@@ -205,7 +208,7 @@ static void no_attack_reads_the_labels(void **state)
 
     (void)state;
     make_data(&d, 8);
-    make_case(&c, &d, false);
+    make_case(&c, &d, HONEST);
     for (size_t i = 0; atk_attacks[i] != NULL; i++) {
         struct atk_judged j[2];
 
@@ -241,13 +244,53 @@ static void the_published_setting_is_easier(void **state)
         struct atk_judged j;
         struct atk_case c;
 
-        make_case(&c, &d, published == 1);
+        make_case(&c, &d, published == 1 ? PUBLISHED : HONEST);
         assert_int_equal(atk_judge(a, &c, NULL, true, &j), ERR_OK);
         area[published] = j.area.value;
         atk_judged_free(&j);
         atk_case_free(&c);
     }
     assert_true(area[1] > 0.9 && area[0] < 0.7);
+    rec_data_free(&d);
+}
+
+/* Randomised, strangers get different lists, each item once; members' are as
+ * before. */
+static void randomised_lists_differ_from_each_other(void **state)
+{
+    struct atk_case c, before;
+    size_t strangers = 0, alike = 0;
+    struct rec_data d;
+
+    (void)state;
+    make_data(&d, 9);
+    make_case(&before, &d, PUBLISHED);
+    make_case(&c, &d, RANDOMISED);
+    const struct atk_people *p = &c.target;
+    const uint32_t *first = NULL;
+
+    for (size_t u = 0; u < p->n; u++) {
+        const uint32_t *list = p->list + p->list_ptr[u];
+        const size_t n = p->list_ptr[u + 1] - p->list_ptr[u];
+
+        assert_int_equal(n, 20);
+        if (p->member[u]) {
+            assert_memory_equal(list,
+                                before.target.list + before.target.list_ptr[u],
+                                n * sizeof(*list));
+            continue;
+        }
+        for (size_t a = 0; a < n; a++) {
+            for (size_t b = 0; b < a; b++)
+                assert_int_not_equal(list[a], list[b]);
+        }
+        alike += first != NULL && memcmp(list, first, n * sizeof(*list)) == 0;
+        first = first == NULL ? list : first;
+        strangers++;
+    }
+    assert_true(strangers > 10 && alike == 0);
+    atk_case_free(&c);
+    atk_case_free(&before);
     rec_data_free(&d);
 }
 
@@ -455,6 +498,7 @@ int main(void)
         cmocka_unit_test(references_find_members),
         cmocka_unit_test(no_attack_reads_the_labels),
         cmocka_unit_test(the_published_setting_is_easier),
+        cmocka_unit_test(randomised_lists_differ_from_each_other),
         cmocka_unit_test(an_exact_forget_leaves_nothing),
         cmocka_unit_test(a_sabotaged_forget_is_found),
         cmocka_unit_test(draws_of_von_mises_and_fisher),

@@ -155,6 +155,14 @@ uint64_t unl_keys_partition(const struct unl_keys *k)
     return out[0];
 }
 
+void unl_keys_noise(const struct unl_keys *k, unsigned char out[32])
+{
+    static const unsigned char what[] = "noise";
+
+    (void)crypto_generichash(out, 32, what, sizeof(what), k->pseudonym,
+                             sizeof(k->pseudonym));
+}
+
 void unl_keys_pseudonym(const struct unl_keys *k, const char *kind,
                         const char *id, char out[UNL_PSEUDONYM_HEX])
 {

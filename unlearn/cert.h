@@ -44,6 +44,8 @@ enum err unl_keys_match(const struct unl_keys *k, struct sto_view *v);
 
 /* 64 bits that only who holds pseudonym.key can tell. */
 uint64_t unl_keys_partition(const struct unl_keys *k);
+/* What a private model's noise is drawn from. */
+void unl_keys_noise(const struct unl_keys *k, unsigned char out[32]);
 
 /* The keyed hash of an external id. */
 void unl_keys_pseudonym(const struct unl_keys *k, const char *kind,

@@ -39,6 +39,18 @@ enum err unl_plan_open(struct unl_plan *plan, const char *dir)
     return ERR_OK;
 }
 
+enum err unl_plan_secret(struct rec_model *m, const char *dir)
+{
+    struct unl_keys k;
+
+    if (!m->ops->secretive)
+        return ERR_OK;
+    ERR_TRY(unl_keys_open(&k, dir));
+    unl_keys_noise(&k, m->secret);
+    unl_keys_close(&k);
+    return ERR_OK;
+}
+
 uint64_t unl_plan_partition_seed(const struct unl_plan *plan, uint64_t seed)
 {
     return plan->partition_secret ? rng_derive(seed, RNG_SHARD, plan->secret)

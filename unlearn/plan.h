@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/opt.h"
+#include "rec/model.h"
 #include "rec/train.h"
 
 #define UNL_SHARDS_MAX 255
@@ -157,6 +158,11 @@ enum err unl_plan_parse(struct unl_plan *plan, const char *json, void **texts);
  */
 ERR_CHECK
 enum err unl_plan_open(struct unl_plan *plan, const char *dir);
+
+/* The secret that a model draws noise from, of the store at dir, where it is
+ * one that does (rec_model_ops.secretive).  Errors of unl_keys_open(). */
+ERR_CHECK
+enum err unl_plan_secret(struct rec_model *m, const char *dir);
 
 /* What the partition of a model with this seed is keyed by. */
 uint64_t unl_plan_partition_seed(const struct unl_plan *plan, uint64_t seed);

@@ -27,6 +27,7 @@ static enum err recipe_open(struct recipe *r, const struct sto_model *info,
     ERR_TRY(rec_model_new(&r->like, base));
     ERR_TRY(rec_model_options_parse(r->like, info->options));
     ERR_TRY(unl_plan_parse(&r->plan, info->training, &r->texts));
+    ERR_TRY(unl_plan_secret(r->like, dir));
     return unl_plan_open(&r->plan, dir);
 }
 

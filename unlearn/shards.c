@@ -54,6 +54,7 @@ static enum err train_rows(struct job *j, size_t s, const struct rec_data *rows)
     j->shard[s].fresh = m;
     memcpy(m->opts, j->like->opts, m->ops->opts_bytes);
     m->seed = rng_derive(j->like->seed, RNG_SHARD, s + 1);
+    memcpy(m->secret, j->like->secret, sizeof(m->secret));
     return rec_train(m, rows, &j->plan->train, &result);
 }
 
@@ -559,6 +560,7 @@ static enum err repair(struct rec_model **out, struct sto_view *v,
     ERR_TRY(rec_model_options_parse(like, info->options));
     ERR_TRY(unl_plan_parse(&what->plan, info->training, &what->texts));
     ERR_TRY(unl_plan_open(&what->plan, sto_view_dir(v)));
+    ERR_TRY(unl_plan_secret(like, sto_view_dir(v)));
     what->exact = what->plan.shards == 1 ||
                   unl_partition_find(what->plan.partition)->exact;
     rec_data_digest(d, rows);
