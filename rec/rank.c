@@ -16,8 +16,10 @@
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/device.h"
 #include "base/mem.h"
 #include "base/par.h"
+#include "rec/rank_cuda.h"
 
 #define RANK_PEOPLE 112
 #define RANK_TILE 128
@@ -164,7 +166,7 @@ static struct rec_query query_part(const struct rec_query *q, size_t first,
                               q->item, q->value,        q->time};
 }
 
-static enum err rank_products(struct ranking *r, struct mem_scratch *s)
+static enum err rank_on_cpu(struct ranking *r, struct mem_scratch *s)
 {
     const size_t batch = min_size(r->q->n, RANK_EMBED);
     float *vec;
@@ -186,6 +188,13 @@ static enum err rank_products(struct ranking *r, struct mem_scratch *s)
         par_for((r->n + RANK_PEOPLE - 1) / RANK_PEOPLE, product_task, r);
     }
     return ERR_OK;
+}
+
+static enum err rank_products(struct ranking *r, struct mem_scratch *s)
+{
+    return device_cuda() != NULL ? rec_rank_cuda(r->m, r->q, r->k, r->hide_seen,
+                                                 r->item, r->score)
+                                 : rank_on_cpu(r, s);
 }
 
 /* --- whole rows -------------------------------------------------------------
@@ -282,6 +291,11 @@ enum err rec_rank(const struct rec_model *m, const struct rec_query *q,
 
     if (k == 0 || q->n == 0)
         return ERR_OK;
+    if (device_cuda() != NULL && m->ops->score != NULL)
+        return err_set(ERR_ARG,
+                       "--device cuda makes lists of models of vectors; %s "
+                       "scores whole rows: leave it out",
+                       m->ops->name);
     r.most = r.most > 0 ? r.most : 1;
     take_lists(&r, &s);
     if (s.failed)

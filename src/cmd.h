@@ -31,6 +31,7 @@ struct cmd {
     const char *words;      /* what follows the name in its usage line */
     const char *help;       /* one line, no full stop */
     bool writes;            /* first finish what a killed forget left */
+    bool on_device;         /* has a use for --device cuda */
     const struct opt *opts; /* the command's own options, or NULL */
     void *values;           /* what opts fill, or NULL */
     /* More options that depend on what was typed (a model's own), or NULL:

@@ -103,5 +103,6 @@ const struct cmd cmd_evaluate = {
     .help = "measure a model on the test rows",
     .opts = rows,
     .values = &v,
+    .on_device = true,
     .run = run,
 };

@@ -269,5 +269,6 @@ const struct cmd cmd_recommend = {
     .help = "the best items for some people, or for everybody",
     .opts = rows,
     .values = &v,
+    .on_device = true,
     .run = run,
 };

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/device.h"
 #include "base/log.h"
 #include "base/par.h"
 #include "src/cmd.h"
@@ -29,7 +30,7 @@ const struct opt cmd_common_rows[] = {
     {"seed", 0, OPT_INT, AT(seed), "1", 0, 9007199254740992.0, "N",
      "names the random draws"},
     {"device", 0, OPT_CHOICE, AT(device), "cpu", 0, 0, "cpu|cuda",
-     "where the arithmetic runs"},
+     "evaluate, recommend: where products and lists are made"},
     {"quiet", 'q', OPT_BOOL, AT(quiet), NULL, 0, 0, NULL, "errors only"},
     {"verbose", 'v', OPT_BOOL, AT(verbose), NULL, 0, 0, NULL, "say more"},
     {"json", 0, OPT_BOOL, AT(json), NULL, 0, 0, NULL,
@@ -146,12 +147,16 @@ static int fail(const char *command, int status)
     return status;
 }
 
-static enum err check_common(const struct cmd_common *c)
+/* A GPU is opened before anything is read, where the command has a use for it.
+ */
+static enum err check_device(const struct cmd *c, const char *device)
 {
-    if (strcmp(c->device, "cuda") == 0)
-        return err_set(ERR_ARG, "--device cuda: this recd was built without "
-                                "CUDA (use --device cpu)");
-    return ERR_OK;
+    if (strcmp(device, "cpu") != 0 && !c->on_device)
+        return err_set(ERR_ARG,
+                       "--device %s: %s runs on the CPU alone (evaluate and "
+                       "recommend can use a GPU)",
+                       device, c->name);
+    return device_open(device);
 }
 
 static int finish(const char *name, int status)
@@ -209,13 +214,16 @@ static int run(const struct cmd *c, int argc, char **argv)
         {more.rows != NULL ? more.rows : none, more.base, NULL},
         {NULL, NULL, NULL}};
 
-    if (opt_parse(sets, argc, argv, &n_words) != ERR_OK ||
-        check_common(&common) != ERR_OK)
+    if (opt_parse(sets, argc, argv, &n_words) != ERR_OK)
         return fail(c->name, CMD_USAGE);
     if (common.help) {
         cmd_print_help(c, &more);
         return finish(c->name, CMD_DONE);
     }
+    const enum err device = check_device(c, common.device);
+
+    if (device != ERR_OK)
+        return fail(c->name, device == ERR_ARG ? CMD_USAGE : CMD_FAILED);
     cmd_ui_start(&common);
     par_set_threads((size_t)common.threads);
     if (c->writes && settle(&common) != ERR_OK)

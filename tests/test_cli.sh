@@ -167,7 +167,9 @@ refuses 2 'did you mean "train"' "$recd" trian
 refuses 2 'did you mean "ease"' "$recd" train --model eese
 refuses 1 'there is no store at nowhere' "$recd" --store nowhere info
 refuses 2 'no option --frobnicate' "$recd" train --model ease --frobnicate
-refuses 2 '--device cuda' "$recd" --device cuda train --model ease
+refuses 2 'train runs on the CPU alone' "$recd" --device cuda train --model ease
+[ -e ../recd-cuda.so ] || # a GPU may be there: tests/gpu_check
+    refuses 1 'recd-cuda.so cannot be opened' env RECD_CUDA_MODULE=/nowhere "$recd" --device cuda evaluate --name ease
 refuses 1 'the store holds no model "nix"' "$recd" remove nix
 printf 'user,item,rating\na,b,c\n' >bad.csv
 refuses 1 'bad.csv:2: ' "$recd" import bad.csv
