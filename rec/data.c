@@ -257,6 +257,21 @@ enum err rec_data_same_items(struct rec_data *out, const struct rec_data *d,
     return e;
 }
 
+bool rec_data_has(const struct rec_data *d, size_t u, uint32_t item)
+{
+    size_t lo = d->user_ptr[u], hi = d->user_ptr[u + 1];
+
+    while (lo < hi) {
+        const size_t mid = (lo + hi) / 2;
+
+        if (d->item[mid] < item)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < d->user_ptr[u + 1] && d->item[lo] == item;
+}
+
 size_t rec_data_most_rows(const struct rec_data *d)
 {
     size_t most = 0;

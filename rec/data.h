@@ -10,6 +10,7 @@
 #ifndef REC_DATA_H
 #define REC_DATA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -73,6 +74,9 @@ enum err rec_data_compact(struct rec_data *out, const struct rec_data *d,
 ERR_CHECK
 enum err rec_data_same_items(struct rec_data *out, const struct rec_data *d,
                              const uint8_t *keep);
+
+/* Whether person u has met the item. */
+bool rec_data_has(const struct rec_data *d, size_t u, uint32_t item);
 
 /* Rows of who has most of them. */
 size_t rec_data_most_rows(const struct rec_data *d);

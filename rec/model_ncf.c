@@ -124,21 +124,6 @@ static enum err open_net(struct ncf *f)
     return nn_optim_new(&f->optim, f->params, &adam);
 }
 
-static bool met(const struct rec_data *d, uint32_t u, uint32_t item)
-{
-    size_t lo = d->user_ptr[u], hi = d->user_ptr[u + 1];
-
-    while (lo < hi) {
-        const size_t mid = (lo + hi) / 2;
-
-        if (d->item[mid] < item)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo < d->user_ptr[u + 1] && d->item[lo] == item;
-}
-
 static void put(struct ncf *f, size_t at, uint32_t u, uint32_t item, float y,
                 float w)
 {
@@ -161,7 +146,7 @@ static void put_row(struct ncf *f, size_t at, size_t r, uint64_t epoch)
         const uint32_t drawn =
             (uint32_t)rng_below(stream, RNG_NEGATIVE, j, f->d->n_items);
 
-        put(f, at + 1 + j, u, drawn, 0, !met(f->d, u, drawn));
+        put(f, at + 1 + j, u, drawn, 0, !rec_data_has(f->d, u, drawn));
     }
 }
 

@@ -16,21 +16,6 @@
 #include "kernels/power.h"
 #include "rec/kin.h"
 
-static bool has(const struct rec_data *d, size_t u, uint32_t item)
-{
-    size_t lo = d->user_ptr[u], hi = d->user_ptr[u + 1];
-
-    while (lo < hi) {
-        const size_t mid = (lo + hi) / 2;
-
-        if (d->item[mid] < item)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo < d->user_ptr[u + 1] && d->item[lo] == item;
-}
-
 /* The lists of a batch that hold a row of all that is not in A. */
 static void take_lessons(struct rec_lessons *t, const struct rec_batch *b,
                          const struct rec_data *all, size_t first, size_t n)
@@ -45,7 +30,8 @@ static void take_lessons(struct rec_lessons *t, const struct rec_batch *b,
             const bool there = k < b->len[p];
 
             mask[k] = there;
-            label[k] = there && has(all, first + p, b->item[p * list + k]);
+            label[k] =
+                there && rec_data_has(all, first + p, b->item[p * list + k]);
             hits += label[k] > 0;
         }
         if (hits == 0 || hits == b->len[p])
