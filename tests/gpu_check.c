@@ -1,29 +1,11 @@
 /*
  * tests/gpu_check.c - every kernel of the CUDA module against plain loops, with
- * odd shapes and poisoned outputs, twice for equal bits; with --times, a table.
- * Exit 77 where there is no GPU.  Run by `make gpu-check`, `make gpu-times`.
+ * odd shapes and poisoned outputs, twice for equal bits.  Exit 77 where there
+ * is no GPU.  Run by `make gpu-check`.
  */
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "tests/gpu.h"
 
-#include "base/cpu.h"
-#include "base/device.h"
-#include "base/rng.h"
-#include "kernels/cuda/lane.h"
-
-static const struct krn_cuda *gpu;
 static int failed;
-static char why[KRN_CUDA_WHY];
-
-static void must(int bad, const char *what)
-{
-    if (bad == 0)
-        return;
-    fprintf(stderr, "%s: %s\n", what, why);
-    exit(1);
-}
 
 static void expect(bool good, const char *what)
 {
@@ -31,71 +13,7 @@ static void expect(bool good, const char *what)
     failed |= !good;
 }
 
-/* --- arrays on both sides ------------------------------------------------- */
-
-struct both {
-    void *host, *dev;
-    size_t bytes;
-};
-
-static struct both make(size_t bytes)
-{
-    struct both b = {calloc(bytes + 1, 1), NULL, bytes};
-
-    if (b.host == NULL)
-        exit(1);
-    must(gpu->alloc(&b.dev, bytes, why), "alloc");
-    return b;
-}
-
-static void up(const struct both *b)
-{
-    must(gpu->put(b->dev, b->host, b->bytes, why), "put");
-}
-
-/* Outputs hold what is no number before. */
-static void poison(const struct both *b)
-{
-    memset(b->host, 0xff, b->bytes);
-    up(b);
-}
-
-static void down(const struct both *b)
-{
-    must(gpu->wait(why), "wait");
-    must(gpu->get(b->host, b->dev, b->bytes, why), "get");
-}
-
-static void drop(struct both *b)
-{
-    gpu->free(b->dev);
-    free(b->host);
-}
-
-static struct both floats(size_t n, uint64_t seed)
-{
-    struct both b = make(n * sizeof(float));
-
-    for (size_t i = 0; i < n; i++)
-        ((float *)b.host)[i] = (float)rng_normal(seed, RNG_SYNTH, i);
-    up(&b);
-    return b;
-}
-
-static double worst(const float *a, const float *b, size_t n)
-{
-    double most = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        const double gap = fabs((double)a[i] - (double)b[i]);
-
-        most = !(gap <= most) ? gap : most; /* NaN stays */
-    }
-    return most;
-}
-
-/* --- products
- * ----------------------------------------------------------------- */
+/* --- products ---------------------------------------------------- */
 
 static void check_gemm(size_t m, size_t n, size_t k, int turned)
 {
@@ -133,40 +51,6 @@ static void check_gemm(size_t m, size_t n, size_t k, int turned)
     drop(&c);
 }
 
-struct graph {
-    struct both ptr, idx, val;
-    size_t rows;
-};
-
-static struct graph make_graph(size_t rows, size_t cols, size_t most,
-                               uint64_t seed)
-{
-    struct graph g = {
-        make((rows + 1) * 8), make(rows * most * 4 + 4), {NULL, NULL, 0}, rows};
-    uint64_t *ptr = g.ptr.host;
-    uint32_t *idx = g.idx.host;
-
-    for (size_t r = 0; r < rows; r++) {
-        const size_t n = rng_below(seed, RNG_SYNTH, r, most + 1);
-
-        ptr[r + 1] = ptr[r];
-        for (size_t e = 0; e < n; e++)
-            idx[ptr[r + 1]++] =
-                (uint32_t)rng_below(seed + 1, RNG_SYNTH, r * most + e, cols);
-    }
-    g.val = floats(rows * most + 1, seed + 2);
-    up(&g.ptr);
-    up(&g.idx);
-    return g;
-}
-
-static void drop_graph(struct graph *g)
-{
-    drop(&g->ptr);
-    drop(&g->idx);
-    drop(&g->val);
-}
-
 static void check_spmm(size_t rows, size_t cols, size_t d, int valued)
 {
     struct graph g = make_graph(rows, cols, 23, 5);
@@ -194,8 +78,7 @@ static void check_spmm(size_t rows, size_t cols, size_t d, int valued)
     drop(&y);
 }
 
-/* --- lists
- * ------------------------------------------------------------------------ */
+/* --- lists ------------------------------------------------------- */
 
 static void check_topk(size_t people, size_t items, size_t d, size_t k)
 {
@@ -249,9 +132,7 @@ static void check_topk(size_t people, size_t items, size_t d, size_t k)
     drop(&all);
 }
 
-/* --- ALS
- * ------------------------------------------------------------------------------
- */
+/* --- ALS --------------------------------------------------------- */
 
 /* What is left of A x - b, at its largest. */
 static void check_als(size_t rows, size_t d)
@@ -302,77 +183,7 @@ static void check_als(size_t rows, size_t d)
     drop(&x);
 }
 
-/* --- Shfl-BW
- * ----------------------------------------------------------------------- */
-
-static uint16_t bf16(float x)
-{
-    uint32_t bits;
-
-    memcpy(&bits, &x, 4);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-static float from_bf16(uint16_t x)
-{
-    const uint32_t bits = (uint32_t)x << 16;
-    float out;
-
-    memcpy(&out, &bits, 4);
-    return out;
-}
-
-struct shfl {
-    struct both ptr, col, row, val, x, y;
-    struct krn_cuda_shfl s;
-};
-
-/* A weight of groups v x columns of which `kept` of 100 vectors are there. */
-static struct shfl make_shfl(size_t groups, size_t v, size_t columns, size_t n,
-                             size_t kept)
-{
-    struct shfl f = {.ptr = make((groups + 1) * 4),
-                     .col = make(groups * columns * 4),
-                     .row = make(groups * v * 4),
-                     .val = make(groups * columns * v * 2),
-                     .x = make(columns * n * 2),
-                     .y = make(groups * v * n * 4)};
-    uint32_t *ptr = f.ptr.host, *col = f.col.host, *row = f.row.host;
-    uint16_t *val = f.val.host, *x = f.x.host;
-
-    for (size_t g = 0; g < groups; g++) {
-        ptr[g + 1] = ptr[g];
-        for (size_t c = 0; c < columns; c++) {
-            if (rng_below(31, RNG_SYNTH, g * columns + c, 100) < kept)
-                col[ptr[g + 1]++] = (uint32_t)c;
-        }
-    }
-    for (size_t i = 0; i < groups * v; i++)
-        row[i] = (uint32_t)(i * 7 % (groups * v)); /* 7 divides no power of 2 */
-    for (size_t i = 0; i < (size_t)ptr[groups] * v; i++)
-        val[i] = bf16((float)rng_normal(32, RNG_SYNTH, i));
-    for (size_t i = 0; i < columns * n; i++)
-        x[i] = bf16((float)rng_normal(33, RNG_SYNTH, i));
-    up(&f.ptr);
-    up(&f.col);
-    up(&f.row);
-    up(&f.val);
-    up(&f.x);
-    f.s = (struct krn_cuda_shfl){groups,    v,         n,
-                                 f.ptr.dev, f.col.dev, f.row.dev,
-                                 f.val.dev, f.x.dev,   f.y.dev};
-    return f;
-}
-
-static void drop_shfl(struct shfl *f)
-{
-    drop(&f->ptr);
-    drop(&f->col);
-    drop(&f->row);
-    drop(&f->val);
-    drop(&f->x);
-    drop(&f->y);
-}
+/* --- Shfl-BW ----------------------------------------------------- */
 
 static void check_shfl(size_t groups, size_t v, size_t columns, size_t n)
 {
@@ -404,8 +215,7 @@ static void check_shfl(size_t groups, size_t v, size_t columns, size_t n)
     drop_shfl(&f);
 }
 
-/* --- small ones
- * ------------------------------------------------------------------------ */
+/* --- small ones -------------------------------------------------- */
 
 static void check_small(void)
 {
@@ -506,123 +316,12 @@ static void check_adam(void)
     drop(&g);
 }
 
-/* --- times
- * -------------------------------------------------------------------------- */
-
-static int run_gemm(void *arg, char *said)
+int main(void)
 {
-    return gpu->gemm(arg, said);
-}
+    const int none = gpu_start();
 
-static int run_spmm(void *arg, char *said)
-{
-    return gpu->spmm(arg, said);
-}
-
-static int run_shfl(void *arg, char *said)
-{
-    return gpu->shfl(arg, said);
-}
-
-static int run_topk(void *arg, char *said)
-{
-    return gpu->topk(arg, said);
-}
-
-static int run_als(void *arg, char *said)
-{
-    return gpu->als(arg, said);
-}
-
-static double timed(int (*fn)(void *arg, char *said), void *arg)
-{
-    float ms = 0;
-
-    must(gpu->time(fn, arg, 20, &ms, why), "timing");
-    return (double)ms;
-}
-
-static void times(void)
-{
-    printf("| kernel | shape | ms | Gflop/s | GB/s |\n|---|---|---|---|---|\n");
-    for (size_t n = 1024; n <= 4096; n *= 2) {
-        struct both a = floats(n * n, 1), b = floats(n * n, 2),
-                    c = make(n * n * 4);
-        struct krn_cuda_gemm g = {n, n, n, 0, a.dev, b.dev, c.dev};
-        const double ms = timed(run_gemm, &g),
-                     flop = 2e-6 * (double)(n * n) * (double)n;
-
-        printf("| gemm fp32 | %zu^3 | %.3f | %.0f | |\n", n, ms, flop / ms);
-        for (size_t v = 64; v <= 128; v *= 2) {
-            for (size_t kept = 25; kept >= 10; kept -= 15) {
-                struct shfl f = make_shfl(n / v, v, n, n, kept);
-                const double took = timed(run_shfl, &f.s);
-
-                printf("| shfl-bw V %zu, %zu %% | %zu^3 | %.3f | %.0f (of the "
-                       "dense work %.0f) | |\n",
-                       v, kept, n, took, flop * (double)kept / 100 / took,
-                       flop / took);
-                drop_shfl(&f);
-            }
-        }
-        drop(&a);
-        drop(&b);
-        drop(&c);
-    }
-    struct graph g = make_graph(144000, 144000, 64, 5);
-    struct both x = floats(144000 * 64, 6), y = make(144000 * 64 * 4);
-    struct krn_cuda_spmm s = {144000, 64,    g.ptr.dev, g.idx.dev,
-                              NULL,   x.dev, y.dev};
-    const double entries = (double)((uint64_t *)g.ptr.host)[144000];
-    double ms = timed(run_spmm, &s);
-
-    printf(
-        "| spmm d 64 | 144,000 rows, %.1f M entries | %.3f | %.0f | %.0f |\n",
-        entries / 1e6, ms, 128e-6 * entries / ms, 256e-6 * entries / ms);
-    struct both gram = make(64 * 64 * 4);
-
-    for (size_t i = 0; i < 64; i++)
-        ((float *)gram.host)[i * 65] = 1;
-    up(&gram);
-    struct krn_cuda_als a = {144000, 64, g.ptr.dev, g.idx.dev, x.dev, gram.dev,
-                             3,      1,  1,         0.5f,      y.dev};
-
-    ms = timed(run_als, &a);
-    printf("| als d 64 | 144,000 rows | %.3f | %.0f | |\n", ms,
-           (144000.0 * 64 * 64 * 64 / 3 + entries * 64 * 64) * 1e-6 / ms);
-    struct both id = make(4096 * 100 * 4), score = make(4096 * 100 * 4),
-                item = floats(1000000ul * 64, 7);
-    struct krn_cuda_topk t = {4096,     1000000, 64,   100,    x.dev,
-                              item.dev, NULL,    NULL, id.dev, score.dev};
-
-    ms = timed(run_topk, &t);
-    printf("| top-100 | 4,096 people, 1 M items, d 64 | %.3f | %.0f | |\n", ms,
-           2e-6 * 4096 * 1e6 * 64 / ms);
-    drop_graph(&g);
-    drop(&x);
-    drop(&y);
-    drop(&gram);
-    drop(&id);
-    drop(&score);
-    drop(&item);
-}
-
-int main(int argc, char **argv)
-{
-    struct krn_cuda_info info;
-
-    if (device_open("cuda") != ERR_OK) {
-        printf("skipped: %s\n", err_note());
-        return 77;
-    }
-    gpu = device_cuda();
-    must(gpu->info(&info, why), "info");
-    printf("%s, compute capability %d.%d, %d processors, %.0f GB\n", info.name,
-           info.major, info.minor, info.processors, (double)info.memory / 1e9);
-    if (argc > 1 && strcmp(argv[1], "--times") == 0) {
-        times();
-        return 0;
-    }
+    if (none != 0)
+        return none;
     check_gemm(1, 1, 1, 0);
     check_gemm(33, 65, 17, 0);
     check_gemm(128, 257, 64, 1);
