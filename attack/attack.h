@@ -39,6 +39,7 @@ struct atk_case {
     struct atk_signals of_target, of_shadow, of_population;
     uint8_t *population_in; /* [shadow.n] whom of them the target was trained
                                on */
+    bool no_lists;          /* single rows are in question: only scores tell */
     uint64_t seed;
 };
 void atk_case_free(struct atk_case *c);

@@ -34,6 +34,8 @@ enum err atk_attack_find(const char *name, const struct atk_attack **out)
 const char *atk_attack_lacks(const struct atk_attack *a,
                              const struct atk_case *c)
 {
+    if ((a->needs & ATK_NEEDS_MODELS) == 0 && c->no_lists)
+        return "lists (single rows are in question, which only scores tell)";
     if ((a->needs & ATK_NEEDS_MODELS) != 0 && c->of_target.phi == NULL)
         return "scores of the model (lists alone were given)";
     if ((a->needs & ATK_NEEDS_SHADOW) != 0 && c->shadow.n == 0)

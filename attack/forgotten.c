@@ -58,7 +58,7 @@ static enum err signal_of(const struct rec_model *m, const struct atk_traces *t,
                                     t->value != NULL ? value : NULL,
                                     t->time != NULL ? time : NULL};
 
-        e = atk_signal(m, &q, t->key, seed, phi);
+        e = atk_signal(m, &q, NULL, t->key, seed, phi);
     }
     mem_drop(&s);
     return e;

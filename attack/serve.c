@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attack/serve_pool.h"
 #include "attack/signal.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -11,38 +12,24 @@
 #include "rec/rank.h"
 
 #define LEAST_PEOPLE 40
-#define CANARIES 100
-#define COPIES 50
-#define CANARY_REFS 4
-#define FIRST_CANARY ((uint64_t)1 << 40) /* of streams: models come before */
-
-enum role { NOBODYS, ATTACKED, ATTACKERS };
-
-/* People and what is decided about them. */
-struct pool {
-    const struct rec_data *d;
-    uint64_t *coin; /* [n_users] whose coin decides: copies share one */
-    uint8_t *role;  /* [n_users] */
-    uint32_t *target, *shadow; /* numbers of the two sides */
-    size_t n_target, n_shadow;
-};
 
 static enum err no_memory(void)
 {
     return err_set(ERR_NOMEM, "no memory for an audit");
 }
 
-static bool coin(const struct pool *p, uint64_t seed, size_t model, size_t user)
+static bool coin(const struct atk_pool *p, uint64_t seed, size_t model,
+                 size_t user)
 {
     const uint64_t stream = rng_derive(seed, RNG_AUDIT, model);
 
     return (rng_derive(stream, RNG_AUDIT, p->coin[user]) & 1) != 0;
 }
 
-static enum err pool_open(struct pool *p, struct mem_scratch *m,
-                          const struct rec_data *d)
+enum err atk_pool_open(struct atk_pool *p, struct mem_scratch *m,
+                       const struct rec_data *d)
 {
-    *p = (struct pool){
+    *p = (struct atk_pool){
         .d = d,
         .coin = mem_take(m, d->n_users, 1, sizeof(*p->coin)),
         .role = mem_take(m, d->n_users, 1, 1),
@@ -52,12 +39,12 @@ static enum err pool_open(struct pool *p, struct mem_scratch *m,
     return m->failed ? no_memory() : ERR_OK;
 }
 
-static void pool_sides(struct pool *p)
+void atk_pool_sides(struct atk_pool *p)
 {
     for (size_t u = 0; u < p->d->n_users; u++) {
-        if (p->role[u] == ATTACKED)
+        if (p->role[u] == ATK_ATTACKED)
             p->target[p->n_target++] = (uint32_t)u;
-        if (p->role[u] == ATTACKERS)
+        if (p->role[u] == ATK_ATTACKERS)
             p->shadow[p->n_shadow++] = (uint32_t)u;
     }
 }
@@ -65,31 +52,39 @@ static void pool_sides(struct pool *p)
 /* --- rows of some people ---------------------------------------------------
  */
 
-/* The people with keep, and all items. */
-static enum err pick(struct rec_data *out, const struct rec_data *d,
-                     const uint8_t *keep)
+/* Whether row r of person u is among what a model learns from. */
+static bool learns(const struct atk_pool *p, size_t u, size_t r, bool in)
 {
-    uint8_t *rows = mem_array(d->n_rows, 1);
+    return in || (p->row != NULL && p->row[u] != r);
+}
 
-    if (rows == NULL)
+/* The rows that the coins leave, and all items. */
+static enum err pick(struct rec_data *out, const struct atk_pool *p,
+                     const uint8_t *in)
+{
+    const struct rec_data *d = p->d;
+    uint8_t *keep = mem_array(d->n_rows, 1);
+
+    if (keep == NULL)
         return no_memory();
-    for (size_t u = 0; u < d->n_users; u++)
-        memset(rows + d->user_ptr[u], keep[u],
-               d->user_ptr[u + 1] - d->user_ptr[u]);
-    const enum err e = rec_data_same_items(out, d, rows);
+    for (size_t u = 0; u < d->n_users; u++) {
+        for (size_t r = d->user_ptr[u]; r < d->user_ptr[u + 1]; r++)
+            keep[r] = learns(p, u, r, in[u] != 0);
+    }
+    const enum err e = rec_data_same_items(out, d, keep);
 
-    free(rows);
+    free(keep);
     return e;
 }
 
-static enum err train(const struct pool *p, const struct atk_serving *how,
+static enum err train(const struct atk_pool *p, const struct atk_serving *how,
                       size_t model, uint8_t *in, struct rec_model **out)
 {
     struct rec_data d = {0};
 
     for (size_t u = 0; u < p->d->n_users; u++)
         in[u] = coin(p, how->seed, model, u);
-    enum err e = pick(&d, p->d, in);
+    enum err e = pick(&d, p, in);
 
     if (e == ERR_OK)
         e = how->train(how->arg, &d, how->seed + model, out);
@@ -108,6 +103,7 @@ struct asked {
     float *value;
     int64_t *time;
     uint64_t *key;
+    uint32_t *probe; /* the rows in question, where rows are; else NULL */
 };
 
 static void asked_free(struct asked *a)
@@ -118,12 +114,34 @@ static void asked_free(struct asked *a)
     free(a->value);
     free(a->time);
     free(a->key);
+    free(a->probe);
 }
 
-/* A query of these people as strangers, with their histories. */
-static enum err ask(struct asked *a, const struct rec_data *d,
+/* A person's rows, without the one in question. */
+static size_t copy_history(struct asked *a, size_t at, const struct atk_pool *p,
+                           uint32_t u)
+{
+    const struct rec_data *d = p->d;
+
+    for (size_t r = d->user_ptr[u]; r < d->user_ptr[u + 1]; r++) {
+        if (p->row != NULL && p->row[u] == r)
+            continue;
+        a->item[at] = d->item[r];
+        if (d->value != NULL)
+            a->value[at] = d->value[r];
+        if (d->time != NULL)
+            a->time[at] = d->time[r];
+        at++;
+    }
+    return at;
+}
+
+/* A query of these people as strangers, with their histories; where rows are in
+ * question, people are known to the models and asked as such. */
+static enum err ask(struct asked *a, const struct atk_pool *p,
                     const uint32_t *people, size_t n)
 {
+    const struct rec_data *d = p->d;
     size_t rows = 0;
 
     for (size_t i = 0; i < n; i++)
@@ -135,23 +153,18 @@ static enum err ask(struct asked *a, const struct rec_data *d,
         .value = mem_array(rows, sizeof(*a->value)),
         .time = mem_array(rows, sizeof(*a->time)),
         .key = mem_array(n, sizeof(*a->key)),
+        .probe = p->row != NULL ? mem_array(n, sizeof(*a->probe)) : NULL,
     };
     if (a->user == NULL || a->ptr == NULL || a->item == NULL ||
-        a->value == NULL || a->time == NULL || a->key == NULL)
+        a->value == NULL || a->time == NULL || a->key == NULL ||
+        (p->row != NULL && a->probe == NULL))
         return no_memory();
     for (size_t i = 0; i < n; i++) {
-        const size_t from = d->user_ptr[people[i]];
-        const size_t k = d->user_ptr[people[i] + 1] - from;
-
         a->user[i] = REC_NOBODY;
         a->key[i] = d->user_key[people[i]];
-        memcpy(a->item + a->ptr[i], d->item + from, k * sizeof(*a->item));
-        if (d->value != NULL)
-            memcpy(a->value + a->ptr[i], d->value + from,
-                   k * sizeof(*a->value));
-        if (d->time != NULL)
-            memcpy(a->time + a->ptr[i], d->time + from, k * sizeof(*a->time));
-        a->ptr[i + 1] = a->ptr[i] + k;
+        if (p->row != NULL)
+            a->probe[i] = d->item[p->row[people[i]]];
+        a->ptr[i + 1] = copy_history(a, a->ptr[i], p, people[i]);
     }
     a->q = (struct rec_query){n,
                               a->user,
@@ -160,6 +173,15 @@ static enum err ask(struct asked *a, const struct rec_data *d,
                               d->value != NULL ? a->value : NULL,
                               d->time != NULL ? a->time : NULL};
     return ERR_OK;
+}
+
+/* How well m fits what is in question. */
+static enum err signal_of(const struct rec_model *m, struct asked *a,
+                          uint64_t seed, double *phi)
+{
+    for (size_t i = 0; i < a->q.n && a->probe != NULL; i++)
+        a->user[i] = rec_key_find(m->user_key, m->n_users, a->key[i]);
+    return atk_signal(m, &a->q, a->probe, a->key, seed, phi);
 }
 
 /* --- lists -----------------------------------------------------------------
@@ -246,22 +268,25 @@ static enum err fill_lists(struct atk_people *p, const struct rec_model *m,
     return e;
 }
 
-static enum err fill_people(struct atk_people *p, const struct rec_data *d,
+static enum err fill_people(struct atk_people *out, const struct atk_pool *p,
                             const uint32_t *people, size_t n, size_t k)
 {
+    const struct rec_data *d = p->d;
     size_t rows = 0;
 
     for (size_t i = 0; i < n; i++)
         rows += d->user_ptr[people[i] + 1] - d->user_ptr[people[i]];
-    ERR_TRY(atk_people_take(p, n, rows, n * k));
+    ERR_TRY(atk_people_take(out, n, rows, n * k));
     for (size_t i = 0; i < n; i++) {
-        const size_t from = d->user_ptr[people[i]];
-        const size_t len = d->user_ptr[people[i] + 1] - from;
+        size_t at = out->hist_ptr[i];
 
-        p->key[i] = d->user_key[people[i]];
-        memcpy(p->hist + p->hist_ptr[i], d->item + from,
-               len * sizeof(*p->hist));
-        p->hist_ptr[i + 1] = p->hist_ptr[i] + len;
+        out->key[i] = d->user_key[people[i]];
+        for (size_t r = d->user_ptr[people[i]]; r < d->user_ptr[people[i] + 1];
+             r++) {
+            if (p->row == NULL || p->row[people[i]] != r)
+                out->hist[at++] = d->item[r];
+        }
+        out->hist_ptr[i + 1] = at;
     }
     return ERR_OK;
 }
@@ -289,7 +314,7 @@ static void copy_in(uint8_t *to, const uint8_t *in, const uint32_t *people,
 }
 
 struct work {
-    const struct pool *p;
+    const struct atk_pool *p;
     const struct atk_serving *how;
     struct asked target, shadow;
     uint8_t *in; /* [n_users] of the model at hand */
@@ -300,7 +325,7 @@ struct work {
  * model of the attacker's own people. */
 static enum err one_model(struct work *w, size_t j, struct atk_served *info)
 {
-    const struct pool *p = w->p;
+    const struct atk_pool *p = w->p;
     struct atk_case *c = w->c;
     const size_t n = p->n_target, s = p->n_shadow, r = j - 1;
     struct rec_model *m = NULL;
@@ -312,9 +337,9 @@ static enum err one_model(struct work *w, size_t j, struct atk_served *info)
     double *of_shadow =
         j == 0 ? c->of_population.phi : c->of_population.ref + r * s;
 
-    e = atk_signal(m, &w->target.q, w->target.key, w->how->seed, of_target);
+    e = signal_of(m, &w->target, w->how->seed, of_target);
     if (e == ERR_OK)
-        e = atk_signal(m, &w->shadow.q, w->shadow.key, w->how->seed, of_shadow);
+        e = signal_of(m, &w->shadow, w->how->seed, of_shadow);
     if (j == 0) {
         copy_in(c->target.member, w->in, p->target, n);
         copy_in(c->population_in, w->in, p->shadow, s);
@@ -332,9 +357,9 @@ static enum err one_model(struct work *w, size_t j, struct atk_served *info)
         memcpy(c->of_shadow.ref + (r - 1) * s, of_shadow,
                s * sizeof(*of_shadow));
     }
-    if (e == ERR_OK && j == 0)
+    if (e == ERR_OK && j == 0 && p->row == NULL)
         e = fill_lists(&c->target, m, &w->target, w->how);
-    if (e == ERR_OK && j == 1)
+    if (e == ERR_OK && j == 1 && p->row == NULL)
         e = fill_lists(&c->shadow, m, &w->shadow, w->how);
     rec_model_free(m);
     return e;
@@ -342,7 +367,7 @@ static enum err one_model(struct work *w, size_t j, struct atk_served *info)
 
 static enum err take_case(struct work *w)
 {
-    const struct pool *p = w->p;
+    const struct atk_pool *p = w->p;
     const struct rec_data *d = p->d;
     struct atk_case *c = w->c;
     const size_t refs = w->how->n_refs;
@@ -353,13 +378,13 @@ static enum err take_case(struct work *w)
     if (c->items.key == NULL || c->population_in == NULL || w->in == NULL)
         return no_memory();
     memcpy(c->items.key, d->item_key, d->n_items * sizeof(*d->item_key));
-    ERR_TRY(fill_people(&c->target, d, p->target, p->n_target, w->how->k));
-    ERR_TRY(fill_people(&c->shadow, d, p->shadow, p->n_shadow, w->how->k));
+    ERR_TRY(fill_people(&c->target, p, p->target, p->n_target, w->how->k));
+    ERR_TRY(fill_people(&c->shadow, p, p->shadow, p->n_shadow, w->how->k));
     ERR_TRY(take_signals(&c->of_target, p->n_target, refs));
     ERR_TRY(take_signals(&c->of_population, p->n_shadow, refs));
     ERR_TRY(take_signals(&c->of_shadow, p->n_shadow, refs - 1));
-    ERR_TRY(ask(&w->target, d, p->target, p->n_target));
-    return ask(&w->shadow, d, p->shadow, p->n_shadow);
+    ERR_TRY(ask(&w->target, p, p->target, p->n_target));
+    return ask(&w->shadow, p, p->shadow, p->n_shadow);
 }
 
 static size_t count_members(const struct atk_people *p)
@@ -371,14 +396,14 @@ static size_t count_members(const struct atk_people *p)
     return n;
 }
 
-static enum err serve_pool(struct atk_case *c, const struct pool *p,
-                           const struct atk_serving *how,
-                           struct atk_served *info, const char *what)
+enum err atk_pool_serve(struct atk_case *c, const struct atk_pool *p,
+                        const struct atk_serving *how, struct atk_served *info,
+                        const char *what)
 {
     struct work w = {.p = p, .how = how, .c = c};
     enum err e;
 
-    *c = (struct atk_case){.seed = how->seed};
+    *c = (struct atk_case){.no_lists = p->row != NULL, .seed = how->seed};
     w.in = mem_array(p->d->n_users, 1);
     e = take_case(&w);
     for (size_t j = 0; j <= how->n_refs && e == ERR_OK; j++) {
@@ -400,18 +425,42 @@ static enum err serve_pool(struct atk_case *c, const struct pool *p,
     return e;
 }
 
+/* One row of each who has three or more, drawn by names. */
+static void draw_rows(const struct rec_data *d, uint64_t seed, size_t *row)
+{
+    for (size_t u = 0; u < d->n_users; u++) {
+        const size_t n = d->user_ptr[u + 1] - d->user_ptr[u];
+        uint32_t least = UINT32_MAX;
+
+        row[u] = SIZE_MAX;
+        for (size_t r = d->user_ptr[u]; r < d->user_ptr[u + 1] && n > 2; r++) {
+            const uint32_t draw = rng_pair(seed, RNG_AUDIT, d->user_key[u],
+                                           d->item_key[d->item[r]])
+                                      .v[0];
+
+            if (draw <= least) {
+                least = draw;
+                row[u] = r;
+            }
+        }
+    }
+}
+
 enum err atk_serve(struct atk_case *out, const struct rec_data *d,
                    const struct atk_serving *how, struct atk_served *info)
 {
     struct mem_scratch m = {0};
-    struct pool p;
+    struct atk_pool p;
+    size_t *row = NULL;
 
     *out = (struct atk_case){0};
     if (d->n_users < LEAST_PEOPLE)
         return err_set(ERR_ARG,
                        "an audit needs %d people and more: the store has %zu",
                        LEAST_PEOPLE, d->n_users);
-    enum err e = pool_open(&p, &m, d);
+    if (how->rows && (row = mem_take(&m, d->n_users, 1, sizeof(*row))) != NULL)
+        draw_rows(d, how->seed, row);
+    enum err e = atk_pool_open(&p, &m, d);
 
     for (size_t u = 0; u < d->n_users && e == ERR_OK; u++) {
         const uint64_t draw =
@@ -419,131 +468,15 @@ enum err atk_serve(struct atk_case *out, const struct rec_data *d,
                        d->user_key[u]);
 
         p.coin[u] = d->user_key[u];
-        p.role[u] = (draw & 1) != 0 ? ATTACKED : ATTACKERS;
+        p.role[u] = row != NULL && row[u] == SIZE_MAX ? ATK_NOBODYS
+                    : (draw & 1) != 0                 ? ATK_ATTACKED
+                                                      : ATK_ATTACKERS;
     }
     if (e == ERR_OK) {
-        pool_sides(&p);
-        e = serve_pool(out, &p, how, info, "training references");
+        p.row = row;
+        atk_pool_sides(&p);
+        e = atk_pool_serve(out, &p, how, info, "training references");
     }
-    mem_drop(&m);
-    return e;
-}
-
-/* --- canaries --------------------------------------------------------------
- */
-
-/* Key of copy k of canary c: a hash, like those of people. */
-static uint64_t canary_key(uint64_t seed, size_t c, size_t k)
-{
-    return rng_derive(rng_derive(seed, RNG_AUDIT, FIRST_CANARY + c), RNG_AUDIT,
-                      k + 1);
-}
-
-struct keyed {
-    uint64_t key;
-    uint32_t from; /* number of a person, or n_users + canary * COPIES + copy */
-};
-
-static int by_key(const void *a, const void *b)
-{
-    const struct keyed *x = a, *y = b;
-
-    return (x->key > y->key) - (x->key < y->key);
-}
-
-static size_t median_length(const struct rec_data *d)
-{
-    /* the mean would do as well: what matters is the order of magnitude */
-    const size_t mean = d->n_rows / (d->n_users > 0 ? d->n_users : 1);
-
-    return mean < 2 ? 2 : mean > 50 ? 50 : mean;
-}
-
-/* The people of d and the copies of canaries, in the order of keys. */
-static enum err with_canaries(struct rec_data *out, const struct rec_data *d,
-                              uint64_t seed, struct keyed *list)
-{
-    const size_t n = d->n_users + CANARIES * COPIES;
-    const size_t len =
-        median_length(d) < d->n_items ? median_length(d) : d->n_items;
-    uint64_t *key = mem_array(n, sizeof(*key));
-    size_t *choice = mem_array(len, sizeof(*choice));
-
-    *out = (struct rec_data){0};
-    if (key == NULL || choice == NULL) {
-        free(key);
-        free(choice);
-        return no_memory();
-    }
-    for (size_t u = 0; u < n; u++) {
-        const size_t c = u - d->n_users;
-
-        list[u].from = (uint32_t)u;
-        list[u].key = u < d->n_users ? d->user_key[u]
-                                     : canary_key(seed, c / COPIES, c % COPIES);
-    }
-    qsort(list, n, sizeof(*list), by_key);
-    for (size_t u = 0; u < n; u++)
-        key[u] = list[u].key;
-    enum err e = rec_data_copy_keys(out, key, n, d->item_key, d->n_items);
-
-    out->user_ptr = mem_array(n + 1, sizeof(*out->user_ptr));
-    out->item =
-        mem_array(d->n_rows + CANARIES * COPIES * len, sizeof(*out->item));
-    if (e == ERR_OK && (out->user_ptr == NULL || out->item == NULL))
-        e = no_memory();
-    for (size_t u = 0; u < n && e == ERR_OK; u++) {
-        uint32_t *to = out->item + out->n_rows;
-        const uint32_t from = list[u].from;
-        size_t rows = len;
-
-        if (from < d->n_users) {
-            rows = d->user_ptr[from + 1] - d->user_ptr[from];
-            memcpy(to, d->item + d->user_ptr[from], rows * sizeof(*to));
-        } else {
-            rng_sample(rng_derive(seed, RNG_AUDIT,
-                                  FIRST_CANARY + (from - d->n_users) / COPIES),
-                       RNG_AUDIT, d->n_items, len, choice);
-            for (size_t i = 0; i < len; i++)
-                to[i] = (uint32_t)choice[i];
-        }
-        out->n_rows += rows;
-        out->user_ptr[u + 1] = out->n_rows;
-    }
-    free(key);
-    free(choice);
-    return e;
-}
-
-enum err atk_serve_canaries(struct atk_case *out, const struct rec_data *d,
-                            const struct atk_serving *how)
-{
-    struct atk_serving few = *how;
-    struct mem_scratch m = {0};
-    struct rec_data all = {0};
-    struct pool p = {0};
-    struct keyed *list =
-        mem_take(&m, d->n_users + CANARIES * COPIES, 1, sizeof(*list));
-    enum err e =
-        m.failed ? no_memory() : with_canaries(&all, d, how->seed, list);
-
-    *out = (struct atk_case){0};
-    few.n_refs = CANARY_REFS;
-    few.published = false;
-    if (e == ERR_OK)
-        e = pool_open(&p, &m, &all);
-    for (size_t u = 0; u < all.n_users && e == ERR_OK; u++) {
-        const bool person = list[u].from < d->n_users;
-        const size_t c = person ? 0 : list[u].from - d->n_users;
-
-        p.coin[u] = person ? list[u].key : canary_key(how->seed, c / COPIES, 0);
-        p.role[u] = person ? ATTACKERS : c % COPIES == 0 ? ATTACKED : NOBODYS;
-    }
-    if (e == ERR_OK) {
-        pool_sides(&p);
-        e = serve_pool(out, &p, &few, NULL, "training on canaries");
-    }
-    rec_data_free(&all);
     mem_drop(&m);
     return e;
 }

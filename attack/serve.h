@@ -35,6 +35,9 @@ struct atk_serving {
     size_t k;      /* length of lists */
     bool published;
     bool randomised; /* published, and the popular items are drawn */
+    bool rows; /* single rows are in question, one of each person who has three
+                  or more: their owners stay, known to every model; there are
+                  no lists */
     uint64_t seed;
 };
 

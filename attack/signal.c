@@ -14,6 +14,7 @@
 
 struct batch {
     const struct rec_query *q;
+    const uint32_t *probe;
     const uint64_t *key;
     const float *scores;
     size_t n_items, first;
@@ -40,17 +41,19 @@ static void one_person(void *arg, size_t task, size_t thread)
 {
     const struct batch *b = arg;
     const size_t u = b->first + task;
-    const uint32_t *own = b->q->item + b->q->ptr[u];
-    const size_t n = b->q->ptr[u + 1] - b->q->ptr[u];
+    const uint32_t *met = b->q->item + b->q->ptr[u];
+    const size_t n_met = b->q->ptr[u + 1] - b->q->ptr[u];
+    const uint32_t *own = b->probe != NULL ? b->probe + u : met;
+    const size_t n = b->probe != NULL ? 1 : n_met;
     const float *s = b->scores + task * b->n_items;
     const uint64_t stream = rng_derive(b->seed, RNG_AUDIT, b->key[u]);
     double mean = 0, other = 0, square = 0, most = -INFINITY, sum = 0;
-    const size_t wanted = OTHERS * n;
+    const size_t wanted = OTHERS * n * (b->probe != NULL ? OTHERS : 1);
     size_t got = 0;
 
     (void)thread;
     b->phi[u] = 0;
-    if (n == 0 || 2 * n > b->n_items)
+    if (n == 0 || 2 * (b->probe != NULL ? n_met + 1 : n) > b->n_items)
         return;
     for (size_t r = 0; r < n; r++)
         mean += (double)s[own[r]] / (double)n;
@@ -66,7 +69,7 @@ static void one_person(void *arg, size_t task, size_t thread)
                 (uint32_t)rng_below(stream, RNG_AUDIT, i, b->n_items);
             const double x = (double)s[item];
 
-            if (in_history(own, n, item))
+            if (in_history(met, n_met, item) || in_history(own, n, item))
                 continue;
             got++;
             if (pass == 0) {
@@ -83,7 +86,8 @@ static void one_person(void *arg, size_t task, size_t thread)
 }
 
 enum err atk_signal(const struct rec_model *m, const struct rec_query *q,
-                    const uint64_t *key, uint64_t seed, double *phi)
+                    const uint32_t *probe, const uint64_t *key, uint64_t seed,
+                    double *phi)
 {
     struct mem_scratch s = {0};
     float *scores = mem_take(&s, BATCH, m->n_items, sizeof(*scores));
@@ -95,7 +99,7 @@ enum err atk_signal(const struct rec_model *m, const struct rec_query *q,
         const size_t n = q->n - first < BATCH ? q->n - first : BATCH;
         const struct rec_query part = {n,       q->user + first, q->ptr + first,
                                        q->item, q->value,        q->time};
-        struct batch b = {q, key, scores, m->n_items, first, seed, phi};
+        struct batch b = {q, probe, key, scores, m->n_items, first, seed, phi};
 
         e = rec_scores(m, &part, scores, vec);
         if (e == ERR_OK)

@@ -12,7 +12,7 @@
 #include "unlearn/shards.h"
 
 static struct values {
-    const char *attack, *report, *scores, *vectors, *name, *setting;
+    const char *attack, *report, *scores, *vectors, *name, *setting, *unit;
     const char *target[4], *shadow[4];
     double bound;
     int64_t refs, length, people, certificate;
@@ -42,6 +42,8 @@ static const struct opt rows[] = {
     {"setting", 0, OPT_CHOICE, AT(setting), "honest", 0, 0,
      "honest|published|randomised",
      "serve everybody alike, or as the papers do, or with their defence"},
+    {"unit", 0, OPT_CHOICE, AT(unit), "person", 0, 0, "person|interaction",
+     "what is or is not in the training data: people, or single rows of theirs"},
     {"max-auc", 0, OPT_REAL, AT(bound), "0", 0, 1, "X",
      "status 3 when an attack is shown to pass this area; 0 = no bound"},
     FILE_ROW("report", report, "write the report there, as one HTML page"),
@@ -187,10 +189,14 @@ static void note_model(struct atk_report *r, const struct recipe *recipe,
     atk_report_fact(r, "data", "%zu people, %zu items, %zu rows, digest %s",
                     d->n_users, d->n_items, d->n_rows, hex);
     key_hex(served->target_digest, KEY_DIGEST_BYTES, hex);
-    atk_report_fact(r, "target",
-                    "the same recipe on a random half of the people, drawn by "
-                    "a fair coin each; digest %s",
-                    hex);
+    atk_report_fact(
+        r, "target",
+        c->no_lists ? "the same recipe on everybody's rows, but one row of "
+                      "each, which a fair coin leaves in or out: such a row "
+                      "is called a person below; digest %s"
+                    : "the same recipe on a random half of the people, "
+                      "drawn by a fair coin each; digest %s",
+        hex);
     atk_report_fact(r, "shadow and references",
                     "%zu models: the same recipe and size, other coins and "
                     "seeds, nothing else differs",
@@ -241,9 +247,15 @@ static enum err serve_model(struct atk_case *c, struct atk_case *canaries,
         .k = (size_t)v.length,
         .published = strcmp(v.setting, "honest") != 0,
         .randomised = strcmp(v.setting, "randomised") == 0,
+        .rows = strcmp(v.unit, "interaction") == 0,
         .seed = c->seed,
     };
 
+    if (how.rows && how.published)
+        return err_set(ERR_ARG,
+                       "--unit interaction asks models for scores: "
+                       "--setting %s is about lists",
+                       v.setting);
     ERR_TRY(atk_serve(c, d, &how, &served));
     if (!are_disjoint(&c->target, &c->shadow))
         return err_set(ERR_ARG, "somebody is on both sides of the audit");
@@ -344,7 +356,7 @@ static enum err judge_all(const struct chosen *chosen, struct atk_report *r,
 {
     const bool coins = canaries->target.n > 0;
     struct atk_case planted = {.seed = 0};
-    enum err e = atk_plant_lists(&planted, r->c);
+    enum err e = r->c->no_lists ? ERR_OK : atk_plant_lists(&planted, r->c);
 
     for (size_t i = 0; i < chosen->n && e == ERR_OK; i++) {
         log_tick("attacking", i, chosen->n, chosen->attack[i]->name);
@@ -418,6 +430,7 @@ static const struct opt_use meant_for[] = {
     {"histories", OF_CERTIFICATE},
     {"list-length", OF_MODEL},
     {"setting", OF_MODEL},
+    {"unit", OF_MODEL},
     {"max-auc", OF_MEMBERS},
     {"report", OF_MEMBERS},
     {"scores", OF_MEMBERS},

@@ -88,8 +88,8 @@ enum setting { HONEST, PUBLISHED, RANDOMISED };
 static void make_case(struct atk_case *c, const struct rec_data *d,
                       enum setting s)
 {
-    const struct atk_serving how = {train_ials,      NULL, 8, 20, s != HONEST,
-                                    s == RANDOMISED, 7};
+    const struct atk_serving how = {train_ials,      NULL,  8, 20, s != HONEST,
+                                    s == RANDOMISED, false, 7};
     struct atk_served info;
 
     assert_int_equal(atk_serve(c, d, &how, &info), ERR_OK);
@@ -108,7 +108,8 @@ static char *audit(const struct rec_data *d, size_t threads)
     struct atk_case c, planted, canaries;
     struct atk_judged judged[32];
     struct atk_report r = {.c = &c, .judged = judged, .bound = 0.9};
-    const struct atk_serving how = {train_ials, NULL, 4, 20, false, false, 7};
+    const struct atk_serving how = {train_ials, NULL,  4,     20,
+                                    false,      false, false, 7};
     char *text = NULL;
     size_t size = 0;
 
@@ -291,6 +292,41 @@ static void randomised_lists_differ_from_each_other(void **state)
     assert_true(strangers > 10 && alike == 0);
     atk_case_free(&c);
     atk_case_free(&before);
+    rec_data_free(&d);
+}
+
+/* Single rows: who owns them stays in every model, and what an overtrained
+ * model says of them tells; a coin that changes nothing is not seen. */
+static void single_rows_can_be_in_question(void **state)
+{
+    const struct atk_serving how = {train_ials, NULL,  8,    20,
+                                    false,      false, true, 7};
+    const struct atk_attack *recps, *lists;
+    struct atk_served info;
+    struct atk_judged j;
+    struct atk_case c;
+    struct rec_data d;
+
+    (void)state;
+    make_data(&d, 10);
+    assert_int_equal(atk_serve(&c, &d, &how, &info), ERR_OK);
+    assert_true(c.no_lists && c.target.n > 50);
+    for (size_t u = 0; u < c.target.n; u++) {
+        const uint32_t at =
+            rec_key_find(d.user_key, d.n_users, c.target.key[u]);
+
+        /* the row in question is not in the history */
+        assert_int_equal(c.target.hist_ptr[u + 1] - c.target.hist_ptr[u] + 1,
+                         d.user_ptr[at + 1] - d.user_ptr[at]);
+    }
+    assert_int_equal(atk_attack_find("recps", &recps), ERR_OK);
+    assert_int_equal(atk_attack_find("popularity", &lists), ERR_OK);
+    assert_non_null(atk_attack_lacks(lists, &c));
+    assert_int_equal(atk_judge(recps, &c, NULL, true, &j), ERR_OK);
+    if (!(j.area.value > 0.6))
+        fail_msg("area %.3f", j.area.value);
+    atk_judged_free(&j);
+    atk_case_free(&c);
     rec_data_free(&d);
 }
 
@@ -499,6 +535,7 @@ int main(void)
         cmocka_unit_test(no_attack_reads_the_labels),
         cmocka_unit_test(the_published_setting_is_easier),
         cmocka_unit_test(randomised_lists_differ_from_each_other),
+        cmocka_unit_test(single_rows_can_be_in_question),
         cmocka_unit_test(an_exact_forget_leaves_nothing),
         cmocka_unit_test(a_sabotaged_forget_is_found),
         cmocka_unit_test(draws_of_von_mises_and_fisher),
