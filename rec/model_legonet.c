@@ -316,14 +316,31 @@ struct making {
     float *code, *centre, *key; /* of an encoder that is learnt */
     unsigned char source[KEY_DIGEST_BYTES];
     struct rec_lego_heads heads;
+    struct routes was; /* of a model with the same encoder, or n_users 0 */
     struct mem_scratch room;
 };
 
+static struct routes routes_now(const struct making *k)
+{
+    return (struct routes){k->d->n_users, k->d->user_key, k->d->item_key,
+                           k->ptr,        k->d->item,     k->active};
+}
+
+/* Who activates what; the same as before for those whose rows are the same. */
 static void route_task(void *arg, size_t u, size_t thread)
 {
     const struct making *k = arg;
+    const size_t active = k->l->active;
+    const struct routes now = routes_now(k);
+    const uint32_t v =
+        rec_key_find(k->was.user_key, k->was.n_users, k->d->user_key[u]);
 
     (void)thread;
+    if (v != REC_NOBODY && same_rows(&now, u, &k->was, v)) {
+        memcpy(k->active + u * active, k->was.active + v * active,
+               active * sizeof(*k->active));
+        return;
+    }
     rec_lego_activate(k->l, k->d->item + k->ptr[u],
                       (size_t)(k->ptr[u + 1] - k->ptr[u]),
                       k->active + u * k->l->active);
@@ -390,8 +407,7 @@ static enum err make_encoder(struct making *k, const struct rec_model *before,
 static enum err make_heads(struct making *k, const struct rec_model *before,
                            bool kept)
 {
-    const struct routes now = {k->d->n_users, k->d->user_key, k->d->item_key,
-                               k->ptr,        k->d->item,     k->active};
+    const struct routes now = routes_now(k);
     uint8_t *train = NULL;
 
     ERR_TRY(list_members(k->l, &now));
@@ -470,6 +486,8 @@ static enum err make(struct making *k, struct rec_model *m,
         return no_memory();
     for (size_t u = 0; u <= d->n_users; u++)
         k->ptr[u] = d->user_ptr[u];
+    if (kept)
+        k->was = routes_of(before);
     par_for(d->n_users, route_task, k);
     ERR_TRY(make_heads(k, before, kept));
     return keep(m, k);
