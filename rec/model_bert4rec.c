@@ -34,7 +34,13 @@ static struct nn_tensor *states(struct nn_tape *t, const struct rec_seq_in *in)
                           NN_GELU);
 }
 
-static const struct rec_seq_net net = {REC_SEQ_MASKED, states};
+static enum err check(const struct rec_seq_opts *s)
+{
+    return rec_seq_check_heads(
+        s->dim, ((const struct bert4rec_opts *)(const void *)s)->heads);
+}
+
+static const struct rec_seq_net net = {REC_SEQ_MASKED, states, check};
 
 REC_SEQ_MODEL(bert4rec, "bert4rec", "hidden rows guessed from both sides", net,
               rows, struct bert4rec_opts);

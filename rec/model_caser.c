@@ -63,7 +63,7 @@ static struct nn_tensor *states(struct nn_tape *t, const struct rec_seq_in *in)
     return nn_shape_as(t, x, 3, (size_t[]){in->batch, 1, dim});
 }
 
-static const struct rec_seq_net net = {REC_SEQ_LAST, states};
+static const struct rec_seq_net net = {REC_SEQ_LAST, states, NULL};
 
 REC_SEQ_MODEL(caser, "caser", "convolutions over a window of the latest rows",
               net, rows, struct caser_opts);

@@ -41,7 +41,7 @@ static struct nn_tensor *states(struct nn_tape *t, const struct rec_seq_in *in)
     return nn_linear(t, x, "out", dim, NN_NONE);
 }
 
-static const struct rec_seq_net net = {REC_SEQ_EACH, states};
+static const struct rec_seq_net net = {REC_SEQ_EACH, states, NULL};
 
 REC_SEQ_MODEL(gru4rec, "gru4rec", "a recurrent network over the latest rows",
               net, rows, struct gru4rec_opts);

@@ -32,7 +32,13 @@ static struct nn_tensor *states(struct nn_tape *t, const struct rec_seq_in *in)
                           NN_RELU);
 }
 
-static const struct rec_seq_net net = {REC_SEQ_EACH, states};
+static enum err check(const struct rec_seq_opts *s)
+{
+    return rec_seq_check_heads(
+        s->dim, ((const struct sasrec_opts *)(const void *)s)->heads);
+}
+
+static const struct rec_seq_net net = {REC_SEQ_EACH, states, check};
 
 REC_SEQ_MODEL(sasrec, "sasrec", "self-attention over the latest rows", net,
               rows, struct sasrec_opts);

@@ -436,6 +436,8 @@ enum err rec_seq_fit(struct rec_model *m, const struct rec_data *d,
     if (d->time == NULL)
         log_warn("the rows have no times: they are read in the order of their "
                  "items' keys (recd import --format sequences, or times)");
+    if (net->check != NULL)
+        ERR_TRY(net->check(o));
     k.item = mem_take(&s, d->n_rows, 1, sizeof(*k.item));
     enum err e = s.failed ? no_memory()
                           : rec_seq_open(&k.w, net, m, d->item_key, d->n_items,

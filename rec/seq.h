@@ -55,6 +55,8 @@ struct rec_seq_net {
     enum rec_seq_how how;
     /* -> [batch][length][dim] ([batch][1][dim] of REC_SEQ_LAST) */
     struct nn_tensor *(*states)(struct nn_tape *t, const struct rec_seq_in *in);
+    /* Whether the options fit together (ERR_ARG), or NULL. */
+    enum err (*check)(const struct rec_seq_opts *o);
 };
 
 /* --- networks (rec/seq_net.c) ---------------------------------------------
@@ -102,6 +104,10 @@ void rec_seq_sort(const uint32_t *item, const int64_t *time, size_t n,
 /* Parameters into the model's arrays of their names (out), or back. */
 void rec_seq_copy(const struct rec_model *m, struct nn_params *params,
                   bool out);
+
+/* ERR_ARG: heads do not divide the dimensions. */
+ERR_CHECK
+enum err rec_seq_check_heads(int64_t dim, int64_t heads);
 
 /* Blocks of self-attention and a layer of twice the width, each behind a layer
  * norm and beside a residual; a layer norm at the end. */

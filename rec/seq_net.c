@@ -123,6 +123,14 @@ static struct nn_tensor *wide(struct nn_tape *t, struct nn_tensor *x,
     return nn_linear(t, x, down, (size_t)in->o->dim, NN_NONE);
 }
 
+enum err rec_seq_check_heads(int64_t dim, int64_t heads)
+{
+    return dim % heads == 0
+               ? ERR_OK
+               : err_set(ERR_ARG, "--heads %lld does not divide --dim %lld",
+                         (long long)heads, (long long)dim);
+}
+
 struct nn_tensor *rec_seq_blocks(struct nn_tape *t, const struct rec_seq_in *in,
                                  size_t blocks, size_t heads, bool causal,
                                  enum nn_act act)

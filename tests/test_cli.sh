@@ -166,6 +166,8 @@ check "nothing was forgotten then" "$recd" recommend --user 12 --name ease
 refuses 2 'did you mean "train"' "$recd" trian
 refuses 2 'did you mean "ease"' "$recd" train --model eese
 refuses 1 'there is no store at nowhere' "$recd" --store nowhere info
+refuses 2 'does not divide --dim 64' "$recd" train --model sasrec --heads 3
+refuses 2 'recd import --public' "$recd" train --model legonet --encoder public
 refuses 2 'no option --frobnicate' "$recd" train --model ease --frobnicate
 refuses 2 'train runs on the CPU alone' "$recd" --device cuda train --model ease
 [ -e ../recd-cuda.so ] || # a GPU may be there: tests/gpu_check
