@@ -1,8 +1,8 @@
 /*
  * rec/data_load.c - from histories in the store to matrices.
  *
- * Two passes over the histories: the first counts and marks, the second
- * fills, so that nothing is ever held twice.  Attributes and who is public
+ * Two passes over the histories: the first counts and looks items up (4 bytes
+ * a row are kept of it), the second fills.  Attributes and who is public
  * come last.
  */
 #include <stdbool.h>
@@ -29,6 +29,8 @@ struct load {
     uint64_t *key;          /* [n_known] items known to the store */
     uint32_t *place;        /* [n_known] 1 = in use, later the item's number */
     size_t n_known, room;
+    uint32_t *met; /* [rows] of the first pass: each row's place in key[] */
+    size_t n_met, met_room, next_met;
     bool any_traits;
     size_t at_item, n_traits, traits_room; /* third pass */
 };
@@ -68,6 +70,9 @@ static enum err count_history(void *arg, const struct sto_history *h)
     l->has_value = l->has_value || load_values_matter(h);
     l->has_time = l->has_time || h->time != NULL;
     l->d.n_rows += h->n;
+    if (!l->fixed)
+        ERR_TRY(
+            mem_grow(&l->met, &l->met_room, l->n_met + h->n, sizeof(*l->met)));
     for (size_t r = 0; l->place != NULL && r < h->n; r++) {
         const uint32_t i = rec_key_find(l->key, l->n_known, h->item[r]);
 
@@ -75,6 +80,7 @@ static enum err count_history(void *arg, const struct sto_history *h)
             return err_set(ERR_FORMAT, "the store holds a row whose item it "
                                        "does not know: import it again");
         l->place[i] = 1;
+        l->met[l->n_met++] = i;
     }
     return ERR_OK;
 }
@@ -108,8 +114,10 @@ static enum err fill_history(void *arg, const struct sto_history *h)
     for (; l->at_user < u; l->at_user++) /* people without rows */
         l->d.user_ptr[l->at_user + 1] = l->at_row;
     for (size_t r = 0; r < h->n; r++) {
+        /* what the first pass found is not looked for again */
         const uint32_t i =
-            rec_key_find(l->d.item_key, l->d.n_items, h->item[r]);
+            l->fixed ? rec_key_find(l->d.item_key, l->d.n_items, h->item[r])
+                     : l->place[l->met[l->next_met++]];
 
         if (i != REC_NOBODY)
             fill_row(l, h, r, i);
@@ -167,8 +175,10 @@ static enum err load_universe(struct load *l)
     if (l->d.item_key == NULL)
         return load_nomem(l->d.n_rows);
     for (size_t i = 0, n = 0; i < l->n_known; i++) {
-        if (l->place[i])
-            l->d.item_key[n++] = l->key[i];
+        if (!l->place[i])
+            continue;
+        l->d.item_key[n] = l->key[i];
+        l->place[i] = (uint32_t)n++; /* now the item's number */
     }
     return ERR_OK;
 }
@@ -282,6 +292,7 @@ static enum err load_end(struct load *l, enum err e, struct rec_data *out)
 {
     free(l->key);
     free(l->place);
+    free(l->met);
     if (e == ERR_OK)
         *out = l->d;
     else
