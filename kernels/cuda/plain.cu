@@ -128,8 +128,10 @@ static int lt_check(cublasStatus_t s, const char *what, char *why)
                : krn_cuda_say(why, what, cublasLtGetStatusString(s));
 }
 
+/* One for the process: making it takes longer than most products. */
+static cublasLtHandle_t lt_handle;
+
 struct lt {
-    cublasLtHandle_t handle;
     cublasLtMatmulDesc_t how;
     cublasLtMatrixLayout_t a, b, c;
     cublasLtMatmulPreference_t wish;
@@ -142,8 +144,10 @@ static int lt_open(struct lt *l, const struct krn_cuda_gemm *g, char *why)
     const uint64_t b_rows = g->turned ? g->k : g->n;
     const uint64_t b_cols = g->turned ? g->n : g->k;
 
-    return lt_check(cublasLtCreate(&l->handle), "starting cuBLASLt", why) ||
-           lt_check(cublasLtMatmulDescCreate(&l->how, CUBLAS_COMPUTE_32F,
+    if (lt_handle == NULL &&
+        lt_check(cublasLtCreate(&lt_handle), "starting cuBLASLt", why))
+        return 1;
+    return lt_check(cublasLtMatmulDescCreate(&l->how, CUBLAS_COMPUTE_32F,
                                              CUDA_R_32F),
                     "describing a product", why) ||
            lt_check(cublasLtMatmulDescSetAttribute(
@@ -178,8 +182,6 @@ static void lt_close(struct lt *l)
         cublasLtMatrixLayoutDestroy(l->a);
     if (l->how != NULL)
         cublasLtMatmulDescDestroy(l->how);
-    if (l->handle != NULL)
-        cublasLtDestroy(l->handle);
 }
 
 static int lt_run(const struct lt *l, const struct krn_cuda_gemm *g, char *why)
@@ -188,14 +190,14 @@ static int lt_run(const struct lt *l, const struct krn_cuda_gemm *g, char *why)
     cublasLtMatmulHeuristicResult_t best = {};
     int found = 0;
 
-    if (lt_check(cublasLtMatmulAlgoGetHeuristic(l->handle, l->how, l->a, l->b,
+    if (lt_check(cublasLtMatmulAlgoGetHeuristic(lt_handle, l->how, l->a, l->b,
                                                 l->c, l->c, l->wish, 1, &best,
                                                 &found),
                  "choosing an algorithm", why))
         return 1;
     if (found == 0)
         return krn_cuda_say(why, "dense product", "no algorithm fits");
-    return lt_check(cublasLtMatmul(l->handle, l->how, &one, g->dev_b, l->a,
+    return lt_check(cublasLtMatmul(lt_handle, l->how, &one, g->dev_b, l->a,
                                    g->dev_a, l->b, &none, g->dev_c, l->c,
                                    g->dev_c, l->c, &best.algo, NULL, 0, 0),
                     "dense product", why);
