@@ -103,7 +103,6 @@ ease
 ials
 ials --epochs 3
 ials --dim 16
-ials --reg 30
 dpsvd --dp-epsilon 100000
 dpsvd --dp-epsilon 16
 dpsvd --dp-epsilon 8
