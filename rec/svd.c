@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <string.h>
 
 #include "base/la.h"
 #include "base/log.h"
@@ -34,6 +35,9 @@ static const double least_cut = .05;
  * stays positive definite whatever x is; the second repairs what that spoils.
  * Source: Fukaya et al., "Shifted Cholesky QR", SIAM J. Sci. Comput. 42. */
 static const double shift[2] = {1e-3, 1e-6};
+/* What is left of a column that is none, in each pass; a float Gram matrix is
+ * good to about as much. */
+static const double nothing[2] = {0, 1e-5};
 
 struct block {
     const struct rec_svd *r;
@@ -46,16 +50,18 @@ struct block {
     double *work;     /* [2 d] */
 };
 
-static size_t block_width(size_t n_cols, size_t k)
+/* The rank is at most the number of rows. */
+static size_t block_width(size_t n_rows, size_t n_cols, size_t k)
 {
+    const size_t most = n_rows < n_cols ? n_rows : n_cols;
     const size_t d = k + k / 8 + 8;
 
-    return d < n_cols ? d : n_cols;
+    return d < most ? d : most;
 }
 
 double rec_svd_bytes(size_t n_rows, size_t n_cols, size_t k)
 {
-    const double d = (double)block_width(n_cols, k);
+    const double d = (double)block_width(n_rows, n_cols, k);
 
     return 4 * d * (3 * (double)n_cols + (double)n_rows) + 12 * d * d;
 }
@@ -122,8 +128,10 @@ static enum err rotate(struct block *b)
 }
 
 /* a = L (lower) with L L^T = S gram S + more, S = diag(w) making the
- * diagonal 1 (0 for a zero column). */
-static void cholesky_scaled(struct block *b, double more)
+ * diagonal 1 (0 for a zero column).  A column that the ones before it explain
+ * to within `none` has no direction of its own: it becomes zero, for good (a
+ * matrix of lower rank than the block is wide has many). */
+static void cholesky_scaled(struct block *b, double more, double none)
 {
     const size_t d = b->d;
 
@@ -140,6 +148,11 @@ static void cholesky_scaled(struct block *b, double more)
                 s = 1 + more;
             for (size_t l = 0; l < j; l++)
                 s -= b->a[i * d + l] * b->a[j * d + l];
+            if (i == j && s <= none) {
+                memset(b->a + j * d, 0, j * sizeof(*b->a));
+                b->w[j] = 0;
+                s = 1;
+            }
             /* the floor is for NaN's sake alone: see shift */
             b->a[i * d + j] =
                 i == j ? sqrt(fmax(s, more / 2)) : s / b->a[j * d + j];
@@ -171,7 +184,7 @@ static enum err orthonormalise(struct block *b)
 {
     for (int pass = 0; pass < 2; pass++) {
         ERR_TRY(la_gram(b->gram, b->x, b->n, b->d));
-        cholesky_scaled(b, shift[pass]);
+        cholesky_scaled(b, shift[pass], nothing[pass]);
         invert_scaled(b);
         ERR_TRY(rotate(b));
     }
@@ -296,7 +309,7 @@ static void deliver(const struct block *b, size_t k, float *v, double *w)
 
 enum err rec_svd_top(const struct rec_svd *r, size_t k, float *v, double *w)
 {
-    const size_t n = r->n_cols, d = block_width(n, k);
+    const size_t n = r->n_cols, d = block_width(r->n_rows, n, k);
     struct mem_scratch s = {0};
     struct block b = {
         .r = r,
@@ -313,7 +326,7 @@ enum err rec_svd_top(const struct rec_svd *r, size_t k, float *v, double *w)
     };
     enum err e;
 
-    assert(k > 0 && n > 0);
+    assert(k > 0 && n > 0 && r->n_rows > 0);
     if (s.failed) {
         mem_drop(&s);
         return err_set(ERR_NOMEM,

@@ -22,14 +22,15 @@ static struct sample {
     double dense[ROWS][COLS];
 } s;
 
-/* About every fifth entry, columns from `rank` on empty. */
-static struct rec_svd sample(size_t rank)
+/* About every fifth entry, columns from `rank` on empty; rows repeat after
+ * `kinds`. */
+static struct rec_svd sample_of(size_t rank, size_t kinds)
 {
     size_t n = 0;
 
     for (size_t r = 0; r < ROWS; r++) {
         for (uint32_t c = 0; c < COLS; c++) {
-            const float x = rng_f32(5, RNG_NEGATIVE, r * COLS + c);
+            const float x = rng_f32(5, RNG_NEGATIVE, r % kinds * COLS + c);
 
             s.dense[r][c] = c < rank && x < .2f ? (double)(x + .1f) : 0;
             if (s.dense[r][c] > 0) {
@@ -51,6 +52,11 @@ static struct rec_svd sample(size_t rank)
     }
     return (struct rec_svd){ROWS,      COLS,  s.row_ptr, s.col, s.row_val,
                             s.col_ptr, s.row, s.col_val, s.key, 1};
+}
+
+static struct rec_svd sample(size_t rank)
+{
+    return sample_of(rank, ROWS);
 }
 
 /* P = R^T R; w and the rows of vec are its eigenvalues and eigenvectors. */
@@ -113,6 +119,58 @@ static void beyond_the_rank_there_are_zeros(void **state)
     }
 }
 
+/* People who met the same things, or fewer people than vectors. */
+static void rows_that_repeat_are_no_accident(void **state)
+{
+    static float v[COLS * 36];
+    static double vec[COLS * COLS];
+    double w[36], want[COLS];
+
+    (void)state;
+    for (size_t kinds = 1; kinds <= 20; kinds++) {
+        struct rec_svd r = sample_of(COLS, kinds);
+
+        (void)dense_eig(want, vec);
+        assert_int_equal(rec_svd_top(&r, 36, v, w), ERR_OK);
+        for (size_t j = 0; j < 36; j++) {
+            if (fabs(w[j] - want[j]) > 1e-3 * want[0])
+                fail_msg("%zu kinds, value %zu: %g, not %g", kinds, j, w[j],
+                         want[j]);
+        }
+        assert_true(kinds > 15 || w[kinds] <= 1e-5 * w[0]);
+    }
+}
+
+/* The first rows alone, fewer than the block is wide. */
+static void fewer_rows_than_vectors_are_no_accident(void **state)
+{
+    static float v[COLS * 36];
+    double w[36];
+
+    (void)state;
+    for (size_t rows = 1; rows <= 20; rows++) {
+        struct rec_svd r = sample(COLS);
+        size_t n = 0;
+
+        for (size_t c = 0; c < COLS; c++) { /* the columns of these rows */
+            const size_t first = n;
+
+            for (uint32_t u = 0; u < rows; u++) {
+                if (s.dense[u][c] > 0) {
+                    s.row[n] = u;
+                    s.col_val[n++] = (float)s.dense[u][c];
+                }
+            }
+            s.col_ptr[c] = first;
+        }
+        s.col_ptr[COLS] = n;
+        r.n_rows = rows;
+        assert_int_equal(rec_svd_top(&r, 36, v, w), ERR_OK);
+        for (size_t j = 0; j < 36; j++)
+            assert_true(w[j] - w[j] == 0 && (j < rows || w[j] == 0));
+    }
+}
+
 static void threads_do_not_change_a_bit(void **state)
 {
     enum { K = 10 };
@@ -134,6 +192,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors_are_those_of_the_dense_problem),
         cmocka_unit_test(beyond_the_rank_there_are_zeros),
+        cmocka_unit_test(rows_that_repeat_are_no_accident),
+        cmocka_unit_test(fewer_rows_than_vectors_are_no_accident),
         cmocka_unit_test(threads_do_not_change_a_bit),
     };
 
