@@ -38,6 +38,8 @@ static const double shift[2] = {1e-3, 1e-6};
 /* What is left of a column that is none, in each pass; a float Gram matrix is
  * good to about as much. */
 static const double nothing[2] = {0, 1e-5};
+/* A Ritz value below this part of the largest is rounding. */
+static const double none_left = 1e-7;
 
 struct block {
     const struct rec_svd *r;
@@ -273,6 +275,8 @@ static enum err iterate(struct block *b)
         ERR_TRY(rayleigh_ritz(b));
         if (!(b->w[0] > 0))
             break; /* no interactions: nothing to filter */
+        if (round >= POWERS && b->w[b->d - 1] <= none_left * b->w[0])
+            break; /* the block holds all there is: filtering would spoil it */
         if (round < POWERS)
             power(b);
         else if (round < ROUNDS)
