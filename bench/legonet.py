@@ -140,19 +140,35 @@ def row(name, runs):
     return (name, out[0], out[1], ready)
 
 
+SERIES = (("signs, closed forms", "#c2410c"), ("attributes", "#a16207"),
+          ("public people, closed forms", "#15803d"),
+          ("learnt heads", "#7e22ce"), ("peers", "#0f6fb5"))
+
+
+def series(name):
+    """Number in SERIES, and the words on the figure."""
+    words = name.split(":")
+    if not name[0].isdigit():
+        return 4, name
+    short = ":".join(words[:2])
+    if "softmax" in words:
+        return 3, short
+    return (2 if "public" in words else 1 if "attributes" in words else 0), short
+
+
 def draw(points, path):
     """Milliseconds from request to first list (logarithmic) against recall@20."""
     import math
     lo = math.floor(math.log10(min(p[3] for p in points) * 1e3))
     hi = math.ceil(math.log10(max(p[3] for p in points) * 1e3))
-    least = min(p[1] for p in points) - 0.005
-    most = max(p[1] for p in points) + 0.005
+    least = math.floor(min(p[1] for p in points) * 50) / 50
+    most = math.ceil(max(p[1] for p in points) * 50) / 50
 
     def x(p):
         return 60 + 520 * (math.log10(p[3] * 1e3) - lo) / max(1, hi - lo)
 
-    def y(p):
-        return 300 - 270 * (p[1] - least) / (most - least)
+    def y(value):
+        return 300 - 270 * (value - least) / (most - least)
 
     with open(path, "w") as out:
         out.write('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 350"'
@@ -162,21 +178,31 @@ def draw(points, path):
             at = 60 + 520 * (e - lo) / max(1, hi - lo)
             out.write('<text x="%.0f" y="316" text-anchor="middle">%g ms</text>'
                       '\n' % (at, 10.0 ** e))
+        for t in range(round(least * 50), round(most * 50) + 1):
+            out.write('<path d="M60 %.1f H600" stroke="#eee"/><text x="54" '
+                      'y="%.1f" text-anchor="end">%.2f</text>\n'
+                      % (y(t / 50), y(t / 50) + 4, t / 50))
         out.write('<text x="330" y="338" text-anchor="middle">repair of the '
-                  'model and first list after it</text>\n<text x="16" y="160" '
-                  'transform="rotate(-90 16 160)" text-anchor="middle">'
-                  'recall@20</text>\n')
+                  'model and first list after it; adapters:active</text>\n'
+                  '<text x="16" y="160" transform="rotate(-90 16 160)" '
+                  'text-anchor="middle">recall@20</text>\n')
+        used = sorted(set(series(p[0])[0] for p in points))
+        for n, k in enumerate(used):
+            out.write('<circle cx="430" cy="%d" r="4" fill="%s"/><text x="440" '
+                      'y="%d">%s</text>\n' % (225 + 15 * n, SERIES[k][1],
+                                              229 + 15 * n, SERIES[k][0]))
         labels = []
         for p in sorted(points, key=x):
-            at = [x(p) + 7, y(p) + 4]
-            while any(abs(at[1] - b) < 11 and at[0] - a < 105
-                      for a, b in labels):
-                at[1] += 12
+            k, words = series(p[0])
+            places = [(x(p) + 6, y(p[1]) + 4 + up)
+                      for up in (0, -9, 12, -18, 21, -27, 30)]
+            at = next((q for q in places
+                       if not any(abs(q[1] - b) < 9 and abs(q[0] - a) < 30
+                                  for a, b in labels)), places[0])
             labels.append(at)
             out.write('<circle cx="%.1f" cy="%.1f" r="4" fill="%s"/>\n<text '
-                      'x="%.1f" y="%.1f">%s %.4f</text>\n'
-                      % (x(p), y(p), "#c2410c" if p[0][0].isdigit() else
-                         "#0f6fb5", at[0], at[1], p[0], p[1]))
+                      'x="%.1f" y="%.1f" font-size="9">%s</text>\n'
+                      % (x(p), y(p[1]), SERIES[k][1], at[0], at[1], words))
         out.write("</svg>\n")
 
 
