@@ -9,7 +9,8 @@ build=${BUILD:-build-gpu}
 [ -x configure ] || autoreconf -i >/dev/null
 mkdir -p "$build"
 (cd "$build" && [ -e Makefile ] || ../configure -q --with-cuda CFLAGS=-O2)
-make -C "$build" -j"$(nproc)" all tests/gpu_check tests/gpu_times >/dev/null
+make -C "$build" -j"$(nproc)" all >/dev/null
+make -C "$build" -j"$(nproc)" tests/gpu_check tests/gpu_times >/dev/null
 nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.mem --format=csv || true
 make -s -C "$build" gpu-check
 make -s -C "$build" gpu-times
