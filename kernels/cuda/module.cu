@@ -37,7 +37,7 @@ static int info(struct krn_cuda_info *out, char *why)
     return 0;
 }
 
-static int alloc(void **dev, size_t bytes, char *why)
+int krn_cuda_take(void **dev, size_t bytes, char *why)
 {
     size_t unused = 0, all = 0;
     const cudaError_t e = cudaMalloc(dev, bytes > 0 ? bytes : 1);
@@ -118,7 +118,7 @@ extern "C" const struct krn_cuda *krn_cuda_module(void)
 
     table.version = KRN_CUDA_VERSION;
     table.info = info;
-    table.alloc = alloc;
+    table.alloc = krn_cuda_take;
     table.free = drop;
     table.put = put;
     table.get = get;

@@ -11,6 +11,8 @@
 int krn_cuda_say(char *why, const char *what, const char *reason);
 /* 0, or 1 with the error's words in why. */
 int krn_cuda_check(cudaError_t e, const char *what, char *why);
+/* Device memory; a refusal says how much was wanted and how much is free. */
+int krn_cuda_take(void **dev, size_t bytes, char *why);
 /* After a launch: whether it was accepted. */
 #define KRN_CUDA_LAUNCHED(what, why) krn_cuda_check(cudaGetLastError(), what, why)
 

@@ -122,10 +122,8 @@ int krn_cuda_topk_run(const struct krn_cuda_topk *t, char *why)
         return krn_cuda_say(why, "top-k", "lists are of 1 to 1024 items");
     if (t->people == 0 || t->items == 0)
         return 0;
-    int bad = krn_cuda_check(cudaMalloc(&score, t->people * most * 4),
-                             "taking memory for scores", why) ||
-              krn_cuda_check(cudaMalloc(&list, n * 8),
-                             "taking memory for lists", why) ||
+    int bad = krn_cuda_take((void **)&score, t->people * most * 4, why) ||
+              krn_cuda_take((void **)&list, n * 8, why) ||
               krn_cuda_check(cudaMemset(list, 0, n * 8), "clearing lists", why);
 
     for (size_t i = 0; i < t->items && !bad; i += TILE)
