@@ -53,18 +53,7 @@ static enum err copy_extras(struct rec_data *out, const struct rec_data *d,
         return no_memory();
     for (size_t u = 0; u < out->n_users && d->open != NULL; u++)
         out->open[u] = list[u].from < d->n_users && d->open[list[u].from];
-    if (d->trait_ptr == NULL)
-        return ERR_OK;
-    const size_t n = d->trait_ptr[d->n_items];
-
-    out->trait_ptr = mem_array(d->n_items + 1, sizeof(*out->trait_ptr));
-    out->trait = mem_array(n, sizeof(*out->trait));
-    if (out->trait_ptr == NULL || out->trait == NULL)
-        return no_memory();
-    memcpy(out->trait_ptr, d->trait_ptr,
-           (d->n_items + 1) * sizeof(*d->trait_ptr));
-    memcpy(out->trait, d->trait, n * sizeof(*d->trait));
-    return ERR_OK;
+    return rec_data_copy_traits(out, d);
 }
 
 /* The people of d and the copies of canaries, in the order of keys. */

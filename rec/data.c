@@ -86,21 +86,16 @@ static enum err data_nomem(size_t rows)
 /* --- parts ------------------------------------------------------------------
  */
 
-static enum err subset_extras(struct rec_data *s, const struct rec_data *d)
+enum err rec_data_copy_traits(struct rec_data *out, const struct rec_data *d)
 {
-    if (d->open != NULL)
-        s->open = data_copy(d->open, d->n_users, sizeof(*s->open));
-    if (d->trait_ptr != NULL) {
-        s->trait_ptr =
-            data_copy(d->trait_ptr, d->n_items + 1, sizeof(*s->trait_ptr));
-        s->trait =
-            data_copy(d->trait, d->trait_ptr[d->n_items], sizeof(*s->trait));
-    }
-    return (d->open != NULL && s->open == NULL) ||
-                   (d->trait_ptr != NULL &&
-                    (s->trait_ptr == NULL || s->trait == NULL))
-               ? data_nomem(s->n_rows)
-               : ERR_OK;
+    if (d->trait_ptr == NULL)
+        return ERR_OK;
+    out->trait_ptr =
+        data_copy(d->trait_ptr, d->n_items + 1, sizeof(*d->trait_ptr));
+    out->trait =
+        data_copy(d->trait, d->trait_ptr[d->n_items], sizeof(*d->trait));
+    return out->trait_ptr != NULL && out->trait != NULL ? ERR_OK
+                                                        : data_nomem(d->n_rows);
 }
 
 static enum err subset_room(struct rec_data *s, const struct rec_data *d)
@@ -115,11 +110,14 @@ static enum err subset_room(struct rec_data *s, const struct rec_data *d)
         s->time = mem_array(s->n_rows, sizeof(*s->time));
     if (d->lost != NULL)
         s->lost = data_copy(d->lost, d->n_users, sizeof(*s->lost));
-    ERR_TRY(subset_extras(s, d));
+    if (d->open != NULL)
+        s->open = data_copy(d->open, d->n_users, sizeof(*s->open));
+    ERR_TRY(rec_data_copy_traits(s, d));
     if (s->user_ptr == NULL || s->item == NULL ||
         (d->value != NULL && s->value == NULL) ||
         (d->time != NULL && s->time == NULL) ||
-        (d->lost != NULL && s->lost == NULL))
+        (d->lost != NULL && s->lost == NULL) ||
+        (d->open != NULL && s->open == NULL))
         return data_nomem(s->n_rows);
     return ERR_OK;
 }
@@ -190,13 +188,16 @@ static void drop_traits(struct rec_data *d, const uint32_t *place)
     d->trait_ptr[n] = at;
 }
 
-/* Keep the items that have rows; place[n_items] is scratch, zeroed. */
-static void drop_empty_items(struct rec_data *d, uint32_t *place)
+/* Keep the items that have rows, or (listed) attributes; place[n_items] is
+ * scratch, zeroed. */
+static void drop_empty_items(struct rec_data *d, uint32_t *place, bool listed)
 {
     uint32_t n = 0;
 
     for (size_t r = 0; r < d->n_rows; r++)
         place[d->item[r]] = 1;
+    for (size_t i = 0; i < d->n_items && listed && d->trait_ptr != NULL; i++)
+        place[i] |= d->trait_ptr[i] < d->trait_ptr[i + 1];
     if (d->trait_ptr != NULL)
         drop_traits(d, place);
     for (size_t i = 0; i < d->n_items; i++) {
@@ -229,8 +230,8 @@ static void drop_plain_values(struct rec_data *d)
     }
 }
 
-enum err rec_data_compact(struct rec_data *out, const struct rec_data *d,
-                          const uint8_t *keep)
+static enum err compact(struct rec_data *out, const struct rec_data *d,
+                        const uint8_t *keep, bool listed)
 {
     uint32_t *place = mem_array(d->n_items, sizeof(*place));
     enum err e;
@@ -240,11 +241,23 @@ enum err rec_data_compact(struct rec_data *out, const struct rec_data *d,
     e = rec_data_subset(out, d, keep);
     if (e == ERR_OK) {
         drop_empty_users(out);
-        drop_empty_items(out, place);
+        drop_empty_items(out, place, listed);
         drop_plain_values(out);
     }
     free(place);
     return e;
+}
+
+enum err rec_data_compact(struct rec_data *out, const struct rec_data *d,
+                          const uint8_t *keep)
+{
+    return compact(out, d, keep, false);
+}
+
+enum err rec_data_compact_listed(struct rec_data *out, const struct rec_data *d,
+                                 const uint8_t *keep)
+{
+    return compact(out, d, keep, true);
 }
 
 enum err rec_data_same_items(struct rec_data *out, const struct rec_data *d,

@@ -69,11 +69,21 @@ ERR_CHECK
 enum err rec_data_compact(struct rec_data *out, const struct rec_data *d,
                           const uint8_t *keep);
 
+/* rec_data_compact(), but items with attributes stay: the universe of a store
+ * whose catalogue lists just these. */
+ERR_CHECK
+enum err rec_data_compact_listed(struct rec_data *out, const struct rec_data *d,
+                                 const uint8_t *keep);
+
 /* rec_data_subset(), then people without a row leave; all items stay, so that
  * their numbers mean the same before and after. */
 ERR_CHECK
 enum err rec_data_same_items(struct rec_data *out, const struct rec_data *d,
                              const uint8_t *keep);
+
+/* out, of the same items, gets d's attributes.  ERR_NOMEM. */
+ERR_CHECK
+enum err rec_data_copy_traits(struct rec_data *out, const struct rec_data *d);
 
 /* Whether person u has met the item. */
 bool rec_data_has(const struct rec_data *d, size_t u, uint32_t item);

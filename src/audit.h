@@ -15,8 +15,9 @@ struct cmd_audited {
     struct sto_model info; /* of the model that was asked for */
     unsigned char digest[KEY_DIGEST_BYTES]; /* of it, as it is stored */
     struct rec_data rows;                   /* for training */
-    char **name; /* [users], then [items]: ids; in the order of rows */
-    size_t n_names;
+    char **name;  /* [users], then [items]: ids; in the order of rows */
+    char **about; /* [items] their attributes as JSON, or "" */
+    size_t n_names, n_about;
 };
 /* name: of the model, or NULL: the only one. */
 ERR_CHECK

@@ -121,7 +121,8 @@ static enum err draw_people(const struct rec_data *d, uint64_t seed,
     return ERR_OK;
 }
 
-/* d without the people of drop: whole people, and items that nobody has go. */
+/* d without the people of drop: whole people, and items that nobody has and the
+ * catalogue says nothing about. */
 static enum err without(struct rec_data *out, const struct rec_data *d,
                         const uint8_t *drop)
 {
@@ -132,7 +133,7 @@ static enum err without(struct rec_data *out, const struct rec_data *d,
         memset(keep + d->user_ptr[u], !drop[u],
                d->user_ptr[u + 1] - d->user_ptr[u]);
     if (e == ERR_OK)
-        e = rec_data_compact(out, d, keep);
+        e = rec_data_compact_listed(out, d, keep);
     free(keep);
     return e;
 }
@@ -290,12 +291,24 @@ static enum err of_store(struct work *w)
 /* --- a rehearsal -------------------------------------------------------------
  */
 
-/* Rows into a store at dir: of everybody but the controls, or of those of them
- * who are public. */
-static enum err copy_some(const char *dir, const struct rec_data *d,
-                          char *const *name, const uint8_t *control, bool open)
+/* What the catalogue says of items. */
+static enum err list_items(struct sto_import *im, const struct cmd_audited *a)
+{
+    for (size_t i = 0; i < a->rows.n_items; i++) {
+        if (a->about[i][0] != '\0')
+            ERR_TRY(sto_import_entity(
+                im, STO_ITEMS, a->name[a->rows.n_users + i], a->about[i]));
+    }
+    return ERR_OK;
+}
+
+/* Rows into a store at dir, with the catalogue: of everybody but the controls,
+ * or of those of them who are public. */
+static enum err copy_some(const char *dir, const struct cmd_audited *a,
+                          const uint8_t *control, bool open)
 {
     const struct sto_import_opts opts = {.format = STO_AUTO, .open = open};
+    const struct rec_data *d = &a->rows;
     struct sto_row *row = mem_array(d->n_rows, sizeof(*row));
     struct sto_import *im = NULL;
     struct sto_import_stats stats;
@@ -308,12 +321,14 @@ static enum err copy_some(const char *dir, const struct rec_data *d,
             if (control[u] || (open && !d->open[u]))
                 continue;
             row[n++] = (struct sto_row){
-                .user = name[u],
-                .item = name[d->n_users + d->item[r]],
+                .user = a->name[u],
+                .item = a->name[d->n_users + d->item[r]],
                 .value = d->value != NULL ? d->value[r] : 1,
                 .time = d->time != NULL ? d->time[r] : INT64_MIN};
         }
     }
+    if (e == ERR_OK)
+        e = list_items(im, a);
     if (e == ERR_OK)
         e = sto_import_rows(im, row, n);
     if (e == ERR_OK)
@@ -326,11 +341,11 @@ static enum err copy_some(const char *dir, const struct rec_data *d,
     return e;
 }
 
-static enum err copy_rows(const char *dir, const struct rec_data *d,
-                          char *const *name, const uint8_t *control)
+static enum err copy_rows(const char *dir, const struct cmd_audited *a,
+                          const uint8_t *control)
 {
-    ERR_TRY(copy_some(dir, d, name, control, false));
-    return d->open != NULL ? copy_some(dir, d, name, control, true) : ERR_OK;
+    ERR_TRY(copy_some(dir, a, control, false));
+    return a->rows.open != NULL ? copy_some(dir, a, control, true) : ERR_OK;
 }
 
 static enum err forget_there(const char *dir, const struct rec_data *d,
@@ -364,7 +379,7 @@ static enum err rehearse_in(struct work *w, const uint8_t *control,
     if (e == ERR_OK)
         e = without(&before, d, control);
     if (e == ERR_OK)
-        e = copy_rows(w->dir, d, w->a.name, control);
+        e = copy_rows(w->dir, &w->a, control);
     if (e == ERR_OK)
         e = unl_train_into(w->dir, &w->a.info);
     if (e == ERR_OK)

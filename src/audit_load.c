@@ -11,7 +11,8 @@ static enum err read_names(struct cmd_audited *a, struct sto_view *v)
     const size_t n = d->n_users + d->n_items;
 
     a->name = mem_array(n, sizeof(*a->name));
-    if (a->name == NULL)
+    a->about = mem_array(d->n_items, sizeof(*a->about));
+    if (a->name == NULL || a->about == NULL)
         return err_set(ERR_NOMEM, "no memory for names");
     for (size_t i = 0; i < n; i++) {
         const bool user = i < d->n_users;
@@ -24,6 +25,11 @@ static enum err read_names(struct cmd_audited *a, struct sto_view *v)
         if (a->name[i] == NULL)
             return err_set(ERR_NOMEM, "no memory for names");
         a->n_names++;
+        if (user)
+            continue;
+        a->about[a->n_about] = mem_text(e.attributes);
+        if (a->about[a->n_about++] == NULL)
+            return err_set(ERR_NOMEM, "no memory for attributes");
     }
     return ERR_OK;
 }
@@ -52,6 +58,9 @@ void cmd_audit_free(struct cmd_audited *a)
     for (size_t i = 0; i < a->n_names; i++)
         free(a->name[i]);
     free(a->name);
+    for (size_t i = 0; i < a->n_about; i++)
+        free(a->about[i]);
+    free(a->about);
     rec_data_free(&a->rows);
     sto_model_free(&a->info);
     *a = (struct cmd_audited){.n_names = 0};

@@ -314,3 +314,23 @@ enum err sto_import_entities(struct sto_import *im, enum sto_kind kind,
     im->listed = t;
     return ERR_OK;
 }
+
+enum err sto_import_entity(struct sto_import *im, enum sto_kind kind,
+                           const char *id, const char *attributes)
+{
+    struct sto_listed *t = im->listed;
+
+    if (t == NULL || t->in.path != NULL || t->kind != kind) {
+        t = mem_array(1, sizeof(*t)); /* a list of its own, from no file */
+        if (t == NULL)
+            return no_memory();
+        t->kind = kind;
+        t->older = im->listed;
+        im->listed = t;
+    }
+    ERR_TRY(mem_grow(&t->one, &t->room, t->n + 1, sizeof(*t->one)));
+    const struct one o = {mem_text(id), mem_text(attributes)};
+
+    t->one[t->n++] = o;
+    return o.id != NULL && o.attributes != NULL ? ERR_OK : no_memory();
+}

@@ -87,6 +87,12 @@ ERR_CHECK
 enum err sto_import_entities(struct sto_import *im, enum sto_kind kind,
                              const char *path);
 
+/* One item or user with attributes (JSON object text, or ""), as a catalogue or
+ * a file of users would list it. */
+ERR_CHECK
+enum err sto_import_entity(struct sto_import *im, enum sto_kind kind,
+                           const char *id, const char *attributes);
+
 /* Everything that was read into the store: one transaction. */
 ERR_CHECK
 enum err sto_import_commit(struct sto_import *im, struct sto *st,
