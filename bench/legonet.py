@@ -5,7 +5,7 @@ usage: legonet.py RECD DATA [SVG]
 DATA: a folder with train.txt and test.txt (RecEraser's MovieLens-1M split, or
 Gowalla), or with pairs.tsv and movies.dat (MovieLens-1M with its catalogue; a
 fifth of everybody's rows is held out).  Each point is
-adapters:active:reg[:encoder[:heads]]; a tenth of the people, drawn by the first
+adapters:active:reg[:encoder[:heads]] (learnt heads have no reg); a tenth of the people, drawn by the first
 seed, is declared public, and requests come from the others.  A request takes
 everything: records, model, disk, certificate; `model` is the model's part, `first
 list` is a `recd recommend` afterwards, which makes the inverses that it needs;
@@ -219,8 +219,10 @@ def main():
     for point in setting("POINTS", POINTS).split():
         n, a, reg, encoder, heads = (point.split(":") + ["signs", "ease"][
             point.count(":") - 2:])[:5]
-        words = ["--model", "legonet", "--adapters", n, "--active", a, "--reg",
-                 reg, "--encoder", encoder, "--heads", heads]
+        words = ["--model", "legonet", "--adapters", n, "--active", a,
+                 "--encoder", encoder, "--heads", heads]
+        if heads == "ease":
+            words += ["--reg", reg]
         points.append(row(point, [
             measure(recd, base, rows, s, words, int(setting("REQUESTS", "20")))
             for s in seeds]))

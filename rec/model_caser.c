@@ -11,6 +11,8 @@
 
 #include "rec/seq.h"
 
+#define MOST_ROWS 64
+
 struct caser_opts {
     struct rec_seq_opts s;
     int64_t horizontal, vertical;
@@ -63,7 +65,16 @@ static struct nn_tensor *states(struct nn_tape *t, const struct rec_seq_in *in)
     return nn_shape_as(t, x, 3, (size_t[]){in->batch, 1, dim});
 }
 
-static const struct rec_seq_net net = {REC_SEQ_LAST, states, NULL};
+/* Filters of each height are parameters of their own. */
+static enum err check(const struct rec_seq_opts *s)
+{
+    return s->length <= MOST_ROWS
+               ? ERR_OK
+               : err_set(ERR_ARG, "--length %lld: a window has at most %d rows",
+                         (long long)s->length, MOST_ROWS);
+}
+
+static const struct rec_seq_net net = {REC_SEQ_LAST, states, check};
 
 REC_SEQ_MODEL(caser, "caser", "convolutions over a window of the latest rows",
               net, rows, struct caser_opts);

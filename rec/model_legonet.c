@@ -49,6 +49,12 @@ static const struct opt rows[] = {
     {.name = NULL},
 };
 
+enum { CLOSED = 1, LEARNT = 2 }; /* heads */
+static const struct opt_use meant_for[] = {
+    {"reg", CLOSED},   {"epochs", LEARNT}, {"lr", LEARNT},
+    {"decay", LEARNT}, {NULL, 0},
+};
+
 static enum rec_encoder_kind kind_of(const struct rec_lego_opts *o)
 {
     return strcmp(o->encoder, "public") == 0       ? REC_PUBLIC
@@ -508,7 +514,12 @@ static enum err refit(struct rec_model *m, const struct rec_data *d,
 static enum err fit(struct rec_model *m, const struct rec_data *d,
                     const struct rec_watch *watch)
 {
+    const struct rec_lego_opts *o = m->opts;
+
     (void)watch;
+    ERR_TRY(
+        opt_check_use(rows, o, meant_for, learns_heads(o) ? LEARNT : CLOSED,
+                      learns_heads(o) ? "--heads softmax" : "--heads ease"));
     return refit(m, d, NULL);
 }
 

@@ -97,6 +97,11 @@ static enum err add_part(struct rec_generators *g, char *text, uint64_t seed)
     if (strcmp(name, "rerank") == 0)
         return err_set(ERR_ARG, "a re-ranker cannot stand on a re-ranker");
     ERR_TRY(rec_model_find(name, &ops));
+    if (ops->secretive)
+        return err_set(ERR_ARG,
+                       "%s keeps to its epsilon alone: what is learnt from its "
+                       "lists and from people's rows does not",
+                       ops->name);
     ERR_TRY(rec_model_new(&g->part[g->n], ops));
     part = g->part[g->n++];
     part->seed = seed;

@@ -380,7 +380,7 @@ static enum err train_epoch(struct teaching *k, uint64_t epoch)
 static enum err alloc(struct rec_model *m, const struct rec_data *d,
                       const struct nn_params *params)
 {
-    struct rec_array_spec spec[256];
+    struct rec_array_spec spec[512]; /* 32 blocks have 384 */
     const size_t n = nn_params_count(params);
 
     assert(n <= sizeof(spec) / sizeof(spec[0]));

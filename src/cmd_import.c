@@ -125,6 +125,9 @@ static int run(const struct cmd_common *c, int n_words, char **word)
 
     if (n_words == 0 && v.catalogue == NULL && v.users == NULL)
         return cmd_ui_exit(err_set(ERR_ARG, "name a file to import"));
+    if (n_words == 0 && v.open)
+        return cmd_ui_exit(err_set(ERR_ARG, "--public is said of rows: name "
+                                            "the file that has them"));
     const enum err e = import_all(cmd_ui_store_dir(c), n_words, word, &s);
 
     s.seconds = cmd_ui_now() - start;

@@ -33,8 +33,10 @@ static enum err print_text(struct cmd_opened *o, const struct sto_counts *n)
 {
     printf("store       %s (%s bytes)\n", sto_dir(o->st),
            cmd_ui_count(n->bytes));
-    printf("people      %s\nitems       %s\n", cmd_ui_count(n->users),
-           cmd_ui_count(n->items));
+    printf("people      %s", cmd_ui_count(n->users));
+    if (n->open > 0)
+        printf(" (%s public)", cmd_ui_count(n->open));
+    printf("\nitems       %s\n", cmd_ui_count(n->items));
     printf("train rows  %s of %s people\n", cmd_ui_count(n->train),
            cmd_ui_count(n->train_users));
     printf("test rows   %s of %s people\n", cmd_ui_count(n->test),
@@ -52,12 +54,12 @@ static enum err print_json(struct cmd_opened *o, const struct sto_counts *n)
         json_decref(models);
         return e;
     }
-    cmd_ui_json(json_pack("{s:I, s:I, s:{s:I, s:I}, s:I, s:o, s:I}", "users",
-                          (json_int_t)n->users, "items", (json_int_t)n->items,
-                          "interactions", "train", (json_int_t)n->train, "test",
-                          (json_int_t)n->test, "bytes", (json_int_t)n->bytes,
-                          "models", models, "certificates",
-                          (json_int_t)n->certificates));
+    cmd_ui_json(json_pack(
+        "{s:I, s:I, s:I, s:{s:I, s:I}, s:I, s:o, s:I}", "users",
+        (json_int_t)n->users, "public", (json_int_t)n->open, "items",
+        (json_int_t)n->items, "interactions", "train", (json_int_t)n->train,
+        "test", (json_int_t)n->test, "bytes", (json_int_t)n->bytes, "models",
+        models, "certificates", (json_int_t)n->certificates));
     return ERR_OK;
 }
 

@@ -405,6 +405,12 @@ static uint64_t folder_bytes(const char *dir)
     return bytes;
 }
 
+static enum err count_open(void *arg, const struct sto_entity *e)
+{
+    *(uint64_t *)arg += e->open;
+    return ERR_OK;
+}
+
 enum err sto_count(struct sto_view *v, struct sto_counts *out)
 {
     struct sto_counts c = {
@@ -417,6 +423,7 @@ enum err sto_count(struct sto_view *v, struct sto_counts *out)
     };
     char models[4096];
 
+    ERR_TRY(sto_each_entity(v, STO_USERS, count_open, &c.open));
     ERR_TRY(sto_each_history(v, STO_TRAIN, count_rows, &c.train));
     ERR_TRY(sto_each_history(v, STO_TEST, count_rows, &c.test));
     (void)snprintf(models, sizeof(models), "%s/models", v->st->dir);

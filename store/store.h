@@ -64,6 +64,7 @@ const char *sto_view_dir(const struct sto_view *v);
 
 struct sto_counts {
     uint64_t users, items;            /* known ids, whatever they did */
+    uint64_t open;                    /* of the users: declared public */
     uint64_t train, test;             /* interactions */
     uint64_t train_users, test_users; /* people with such rows */
     uint64_t models, certificates;

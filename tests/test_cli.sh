@@ -168,10 +168,13 @@ refuses 2 'did you mean "ease"' "$recd" train --model eese
 refuses 1 'there is no store at nowhere' "$recd" --store nowhere info
 refuses 2 'does not divide --dim 64' "$recd" train --model sasrec --heads 3
 refuses 2 'recd import --public' "$recd" train --model legonet --encoder public
+refuses 2 'epochs means nothing to --heads ease' "$recd" train --model legonet --epochs 3
+refuses 2 'leave --shards out' "$recd" train --model dpsvd --shards 2
+refuses 2 'keeps to its epsilon alone' "$recd" rerank train --base dpsvd --model prm
+refuses 2 'name the file that has them' "$recd" import --public --catalogue missing.csv
 refuses 2 'no option --frobnicate' "$recd" train --model ease --frobnicate
 refuses 2 'train runs on the CPU alone' "$recd" --device cuda train --model ease
-[ -e ../recd-cuda.so ] || # a GPU may be there: tests/gpu_check
-    refuses 1 'recd-cuda.so cannot be opened' env RECD_CUDA_MODULE=/nowhere "$recd" --device cuda evaluate --name ease
+refuses 1 'recd-cuda.so cannot be opened' env RECD_CUDA_MODULE=/nowhere "$recd" --device cuda evaluate --name ease
 refuses 1 'the store holds no model "nix"' "$recd" remove nix
 printf 'user,item,rating\na,b,c\n' >bad.csv
 refuses 1 'bad.csv:2: ' "$recd" import bad.csv

@@ -75,6 +75,10 @@ static struct rec_model *model_new(const struct rec_model_ops *ops)
     assert_int_equal(rec_model_new(&m, ops), ERR_OK);
     for (size_t i = 0; i < sizeof(quick) / sizeof(quick[0]); i++) {
         for (const struct opt *r = ops->opts; r && r->name; r++) {
+            /* legonet's are of learnt heads, which are not its default */
+            if (strcmp(r->name, "epochs") == 0 &&
+                strcmp(ops->name, "legonet") == 0)
+                continue;
             if (strcmp(r->name, quick[i][0]) == 0)
                 assert_int_equal(
                     opt_assign(ops->opts, m->opts, quick[i][0], quick[i][1]),

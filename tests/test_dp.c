@@ -153,8 +153,8 @@ static void noise_is_normal_and_named(void **state)
 #define USERS 120
 #define ITEMS 30
 
-static struct rec_model *train(const struct rec_data *d, const char *epsilon,
-                               const char *rounds, unsigned char secret)
+static struct rec_model *new_model(const char *epsilon, const char *rounds,
+                                   unsigned char secret)
 {
     const char *const option[][2] = {
         {"dp-epsilon", epsilon}, {"rounds", rounds},     {"dim", "4"},
@@ -169,6 +169,14 @@ static struct rec_model *train(const struct rec_data *d, const char *epsilon,
             opt_assign(ops->opts, m->opts, option[i][0], option[i][1]), ERR_OK);
     m->seed = 4;
     m->secret[0] = secret;
+    return m;
+}
+
+static struct rec_model *train(const struct rec_data *d, const char *epsilon,
+                               const char *rounds, unsigned char secret)
+{
+    struct rec_model *m = new_model(epsilon, rounds, secret);
+
     assert_int_equal(rec_model_fit(m, d, NULL), ERR_OK);
     return m;
 }
@@ -207,6 +215,49 @@ static void without_noise_vectors_are_eigenvectors(void **state)
             fail_msg("vector %zu: %g off, eigenvalue %g", j, sqrt(off), w);
     }
     rec_model_free(m);
+    rec_data_free(&d);
+}
+
+/* A rate so low that nobody takes part leaves no direction, and no accident. */
+static void a_round_without_people_is_no_accident(void **state)
+{
+    struct rec_data d = case_data(USERS, ITEMS, 0.3, false, 3);
+    struct rec_model *m = new_model("1e5", "2", 0);
+    const uint32_t nobody = REC_NOBODY;
+    const struct rec_query q = {1, &nobody, d.user_ptr, d.item, NULL, NULL};
+    float vec[4];
+
+    (void)state;
+    assert_int_equal(opt_assign(m->ops->opts, m->opts, "rate", "1e-4"), ERR_OK);
+    assert_int_equal(rec_model_fit(m, &d, NULL), ERR_OK);
+    assert_int_equal(m->ops->embed(m, &q, vec), ERR_OK);
+    for (size_t j = 0; j < 4; j++)
+        assert_true(vec[j] == 0);
+    rec_model_free(m);
+    rec_data_free(&d);
+}
+
+/* Half of the people a round: other sums than everybody's, half as large. */
+static void a_rate_samples_people(void **state)
+{
+    struct rec_data d = case_data(2000, ITEMS, 0.3, false, 3);
+    struct rec_model *all = new_model("1e5", "1", 0);
+    struct rec_model *half = new_model("1e5", "1", 0);
+
+    (void)state;
+    assert_int_equal(opt_assign(half->ops->opts, half->opts, "rate", ".5"),
+                     ERR_OK);
+    assert_int_equal(rec_model_fit(all, &d, NULL), ERR_OK);
+    assert_int_equal(rec_model_fit(half, &d, NULL), ERR_OK);
+    const float *x = rec_model_array(all, "items");
+    const float *y = rec_model_array(half, "items");
+    double dot = 0;
+
+    for (size_t i = 0; i < ITEMS; i++) /* the leading direction */
+        dot += (double)x[i * 4] * (double)y[i * 4];
+    assert_true(fabs(dot) > 0.99 && fabs(dot) < 0.9999999);
+    rec_model_free(all);
+    rec_model_free(half);
     rec_data_free(&d);
 }
 
@@ -255,6 +306,8 @@ int main(void)
         cmocka_unit_test(the_noise_that_is_found_keeps_to_epsilon),
         cmocka_unit_test(noise_is_normal_and_named),
         cmocka_unit_test(without_noise_vectors_are_eigenvectors),
+        cmocka_unit_test(a_round_without_people_is_no_accident),
+        cmocka_unit_test(a_rate_samples_people),
         cmocka_unit_test(noise_hangs_on_the_secret_and_on_the_rows),
     };
 

@@ -25,9 +25,13 @@ static const struct variant {
 /* Untrained. */
 static struct rec_model *new_model(const struct variant *v)
 {
+    const bool learnt = strcmp(v->heads, "softmax") == 0;
     const char *const option[][2] = {
-        {"adapters", "7"},       {"active", "2"},     {"reg", "3"},
-        {"encoder", v->encoder}, {"heads", v->heads}, {"epochs", "4"}};
+        {"adapters", "7"},
+        {"active", "2"},
+        {"encoder", v->encoder},
+        {"heads", v->heads},
+        {learnt ? "epochs" : "reg", learnt ? "4" : "3"}};
     const struct rec_model_ops *ops;
     struct rec_model *m;
 
@@ -327,6 +331,24 @@ static void an_encoder_needs_something_to_stand_on(void **state)
     rec_data_free(&d);
 }
 
+static void an_option_of_the_other_heads_is_refused(void **state)
+{
+    static const char *const wrong[2] = {"epochs", "reg"}; /* ease, softmax */
+    struct rec_data d = lego_data(3);
+
+    (void)state;
+    for (size_t h = 0; h < 2; h++) {
+        struct rec_model *m = new_model(&variants[3 * h]);
+
+        assert_int_equal(opt_assign(m->ops->opts, m->opts, wrong[h], "17"),
+                         ERR_OK);
+        assert_int_equal(rec_model_fit(m, &d, NULL), ERR_ARG);
+        assert_non_null(strstr(err_note(), wrong[h]));
+        rec_model_free(m);
+    }
+    rec_data_free(&d);
+}
+
 /* The last public person may leave: the model is repaired all the same. */
 static void the_last_public_person_may_leave(void **state)
 {
@@ -354,7 +376,6 @@ static void equal_attributes_are_equal_codes(void **state)
     const float *code = rec_model_array(m, "code");
 
     (void)state;
-    d.trait_ptr[0] = 0;
     for (size_t i = 0; i < ITEMS; i++) {
         for (size_t k = 0; k < ITEMS; k++) {
             const bool alike = i == k || (i % 3 != 0 && k % 3 != 0 &&
@@ -419,6 +440,7 @@ int main(void)
         cmocka_unit_test(what_an_adapter_never_saw_does_not_move_it),
         cmocka_unit_test(repairing_equals_training_again),
         cmocka_unit_test(an_encoder_needs_something_to_stand_on),
+        cmocka_unit_test(an_option_of_the_other_heads_is_refused),
         cmocka_unit_test(the_last_public_person_may_leave),
         cmocka_unit_test(equal_attributes_are_equal_codes),
         cmocka_unit_test(heads_learn),

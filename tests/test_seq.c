@@ -199,6 +199,39 @@ static void order_matters(void **state)
     rec_data_free(&d);
 }
 
+/* As many parameters as the options allow, and no more. */
+static void options_at_their_limits_are_no_accident(void **state)
+{
+    static const struct {
+        const char *model, *name, *value;
+        enum err want;
+    } tried[] = {{"sasrec", "blocks", "32", ERR_OK},
+                 {"gru4rec", "layers", "8", ERR_OK},
+                 {"caser", "length", "64", ERR_OK},
+                 {"caser", "length", "65", ERR_ARG},
+                 {"bert4rec", "heads", "3", ERR_ARG}};
+    struct rec_data d = world();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(tried) / sizeof(tried[0]); i++) {
+        const struct rec_model_ops *ops;
+        struct rec_model *m;
+
+        assert_int_equal(rec_model_find(tried[i].model, &ops), ERR_OK);
+        assert_int_equal(rec_model_new(&m, ops), ERR_OK);
+        assert_int_equal(opt_assign(ops->opts, m->opts, "dim", "4"), ERR_OK);
+        assert_int_equal(opt_assign(ops->opts, m->opts, "batch", "32"), ERR_OK);
+        assert_int_equal(opt_assign(ops->opts, m->opts, "length", "4"), ERR_OK);
+        assert_int_equal(opt_assign(ops->opts, m->opts, "epochs", "1"), ERR_OK);
+        assert_int_equal(
+            opt_assign(ops->opts, m->opts, tried[i].name, tried[i].value),
+            ERR_OK);
+        assert_int_equal(rec_model_fit(m, &d, NULL), tried[i].want);
+        rec_model_free(m);
+    }
+    rec_data_free(&d);
+}
+
 /* --- NeuMF
  * --------------------------------------------------------------------
  */
@@ -272,6 +305,7 @@ int main(void)
         cmocka_unit_test(the_next_row_is_found),
         cmocka_unit_test(a_vector_is_a_persons_own),
         cmocka_unit_test(order_matters),
+        cmocka_unit_test(options_at_their_limits_are_no_accident),
         cmocka_unit_test(ncf_scores_by_the_papers_formula),
     };
 
