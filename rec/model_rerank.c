@@ -51,15 +51,7 @@ static const struct opt rows[] = {
      "learning rate, falling like a cosine"},
     {"drop", 0, OPT_REAL, AT(drop), "0.1", 0, 0.9, "P", "dropout"},
     {"decay", 0, OPT_REAL, AT(decay), "0.01", 0, 10, "X", "weight decay"},
-    {"sparsity", 0, OPT_REAL, AT(sparsity), "0", 0, 0.99, "X",
-     "share of the network's weights that training takes away; 0 = none"},
-    {"pattern", 0, OPT_TEXT, AT(pattern), "shfl-bw:16", 0, 0, "PATTERN",
-     "where weights may stay (`recd list patterns`)"},
-    {"schedule", 0, OPT_CHOICE, AT(schedule), "gap", 0, 0, "once|gradual|gap",
-     "how training finds them (docs/sparse.md)"},
-    {"levels", 0, OPT_INT, AT(levels), "1", 1, NN_LEVELS, "L",
-     "nested networks in one, each with half of the next one's weights; "
-     "`recommend --level`"},
+    REC_THIN_OPTS(struct rec_rerank_opts, thin),
     {"places", 0, OPT_INT, AT(places), "20", 1, REC_PLACES_MOST, "N",
      "places of a list that are chosen one after the other; what is left "
      "follows as it was scored"},
@@ -183,7 +175,7 @@ static enum err keep(struct rec_model *m, const struct rec_data *d,
                      const struct rec_generators *g, struct rec_net *k,
                      const struct rec_lessons *t)
 {
-    struct rec_array_spec more[REC_SPARSE_MOST + 5] = {
+    struct rec_array_spec more[REC_SPARSE_MOST + 6] = {
         {"mean", STO_F32, t->features, 1},
         {"unit", STO_F32, t->features, 1},
     };
@@ -324,10 +316,8 @@ enum err rec_rerank_check(const struct rec_model *m)
 {
     const struct rec_rerank_opts *o = m->opts;
     const struct rec_reranker *how;
-    struct nn_pattern pattern;
 
     ERR_TRY(rec_reranker_find(o->ranker, &how));
-    ERR_TRY(nn_pattern_parse(&pattern, o->pattern));
     for (const struct opt *r = rows; r->name != NULL; r++) {
         const char *reads = how->reads != NULL ? how->reads : READ_BY_PASS;
 
@@ -336,15 +326,7 @@ enum err rec_rerank_check(const struct rec_model *m)
             return err_set(ERR_ARG, "--%s means nothing to --ranker %s",
                            r->name, o->ranker);
     }
-    for (const struct opt *r = rows; r->name != NULL; r++) {
-        if ((strcmp(r->name, "pattern") == 0 ||
-             strcmp(r->name, "schedule") == 0 ||
-             strcmp(r->name, "levels") == 0) &&
-            o->sparsity <= 0 && opt_is_given(r, o))
-            return err_set(ERR_ARG, "--%s means nothing without --sparsity",
-                           r->name);
-    }
-    return ERR_OK;
+    return rec_thin_check(&o->thin, rows, o);
 }
 
 static enum err fit(struct rec_model *m, const struct rec_data *d,
@@ -513,7 +495,7 @@ const struct rec_model *rec_rerank_base(const struct rec_model *m,
 
 static size_t levels(const struct rec_model *m)
 {
-    return (size_t)((const struct rec_rerank_opts *)m->opts)->levels;
+    return (size_t)((const struct rec_rerank_opts *)m->opts)->thin.levels;
 }
 
 /* Shapes are checked when the parts are opened (ready()). */

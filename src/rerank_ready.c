@@ -54,7 +54,7 @@ static enum err read_lists(struct job *j)
 /* The digest of the network alone: there is no data of a store in it. */
 static enum err take_digest(struct job *j, struct rec_net *k)
 {
-    struct rec_array_spec spec[REC_SPARSE_MOST + 4] = {
+    struct rec_array_spec spec[REC_SPARSE_MOST + 5] = {
         {"mean", STO_F32, j->learn.t.features, 1},
         {"unit", STO_F32, j->learn.t.features, 1}};
     size_t zero = 0;
