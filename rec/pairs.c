@@ -40,6 +40,7 @@ struct pairs {
     struct room *room;     /* [threads] */
     /* the batch: */
     uint64_t epoch;
+    struct rec_dsl mask[2];     /* of persons, of items */
     size_t first, rows, chunks; /* rows first..first+rows-1 of order */
     float *pull;     /* [batch + chunks * negatives][d] gradients, then sums */
     float *coef;     /* [batch] of the positive */
@@ -81,8 +82,8 @@ double rec_pairs_bytes(const struct rec_data *d, const struct rec_pairs *o)
     const double room = 8 * CHUNK * dim + 4 * CHUNK * (double)o->negatives +
                         4 * KRN_GEMM_SCRATCH + 4 * (double)d->n_items;
 
-    return 16 * n * dim + 16 * (double)d->n_rows +
-           4 * (2 * batch + negatives) * (dim + 8) +
+    return rec_dsl_bytes(&o->dsl, n, dim) + 16 * n * dim +
+           16 * (double)d->n_rows + 4 * (2 * batch + negatives) * (dim + 8) +
            (double)par_threads() * room + 16 * n;
 }
 
@@ -312,7 +313,6 @@ static void scatter(struct pairs *p)
 
 struct step {
     struct pairs *p;
-    const float *grad;
     struct krn_adam adam;
 };
 
@@ -324,12 +324,13 @@ static void adam_task(void *arg, size_t task, size_t thread)
     const size_t rows = p->n - first < ADAM_ROWS ? p->n - first : ADAM_ROWS;
 
     (void)thread;
+    rec_dsl_take_both(p->mask, first, rows, p->grad + first * d);
     cpu_ops()->adam_f32(p->e + first * d, p->mean + first * d,
-                        p->var + first * d, s->grad + first * d, rows * d,
+                        p->var + first * d, p->grad + first * d, rows * d,
                         &s->adam);
 }
 
-static void adam(struct pairs *p, const float *grad, uint64_t steps, double lr)
+static void adam(struct pairs *p, uint64_t steps, double lr)
 {
     double fade1 = 1, fade2 = 1;
 
@@ -338,7 +339,6 @@ static void adam(struct pairs *p, const float *grad, uint64_t steps, double lr)
         fade2 *= .999;
     }
     struct step s = {p,
-                     grad,
                      {.lr = (float)(lr * sqrt(1 - fade2) / (1 - fade1)),
                       .beta1 = .9f,
                       .beta2 = .999f,
@@ -366,7 +366,8 @@ static void step(struct pairs *p, uint64_t done, uint64_t of)
 {
     par_for(p->chunks, chunk_task, p);
     scatter(p);
-    adam(p, p->grad, done + 1, p->o->lr * cosine((double)done / (double)of));
+    adam(p, done + 1, p->o->lr * cosine((double)done / (double)of));
+    rec_dsl_step_both(p->mask, p->e, p->mean, p->var);
 }
 
 static void fill_model(struct pairs *p)
@@ -378,10 +379,18 @@ static void fill_model(struct pairs *p)
            p->d->n_items * d * sizeof(float));
 }
 
+/* Of an epoch. */
+static uint64_t steps_of(const struct pairs *p)
+{
+    const size_t batch = batch_of(p->d, p->o);
+
+    return (p->d->n_rows + batch - 1) / batch;
+}
+
 static enum err epoch(struct pairs *p)
 {
     const size_t batch = batch_of(p->d, p->o);
-    const uint64_t steps = (p->d->n_rows + batch - 1) / batch;
+    const uint64_t steps = steps_of(p);
 
     ERR_TRY(nn_order(p->order, p->name, p->d->n_rows, p->m->seed, p->epoch));
     for (uint64_t s = 0; s < steps; s++) {
@@ -501,6 +510,10 @@ enum err rec_pairs_fit(struct rec_model *m, const struct rec_data *d,
     if (e == ERR_OK) {
         name_rows(&p);
         par_for(p.n, start_task, &p);
+        e = rec_dsl_init_both(p.mask, &o->dsl, o->epochs * steps_of(&p), d,
+                              o->dim, &s);
+    }
+    if (e == ERR_OK) {
         e = run(&p, watch);
     }
     mem_drop(&s);
