@@ -31,8 +31,8 @@ static float *la_gemm_scratch(size_t threads)
     return aligned_alloc(MEM_ALIGN, threads * KRN_GEMM_SCRATCH * sizeof(float));
 }
 
-#define GEMM_TASK_ROWS 2048
-#define GEMM_TASK_COLS 1792
+#define GEMM_TASK_ROWS 8192
+#define GEMM_TASK_COLS 4096
 #define GEMM_ALONE 1e6 /* multiply-adds that are not worth a second thread */
 
 struct gemm_tasks {
