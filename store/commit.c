@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sodium.h>
-
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/par.h"
@@ -54,7 +52,7 @@ struct commit {
     uint32_t *by_user;   /* [n] row numbers */
     uint32_t *item_refs; /* [items] new rows per item */
     struct block *block;
-    struct sto_lock *lock; /* [users] in an encrypted store, else NULL */
+    const struct sto_ring_key **key; /* [users] or NULL: not encrypted */
     uint64_t stored;
     struct sto_import_stats listed;
 };
@@ -162,12 +160,12 @@ static void encode(const struct commit *c, size_t i)
                                   .time = times ? b->time + p->at : NULL};
 
     p->bytes = sto_history_bytes(p->n, values, times);
-    if (c->lock == NULL) {
+    if (c->key == NULL) {
         sto_history_encode(&h, to);
         return;
     }
     sto_history_encode(&h, to + STO_SEAL_HEAD);
-    sto_seal(&c->lock[p->number], sto_record_table(db_of(c)), to, p->bytes);
+    sto_seal(c->key[p->number], sto_record_table(db_of(c)), to, p->bytes);
     p->bytes += STO_SEAL;
 }
 
@@ -254,10 +252,9 @@ static enum err put_person(struct commit *c, struct sto_txn *t, size_t i)
     const unsigned char *bytes = b->bytes + bytes_before(p->at, i);
 
     /* `old` is gone from here on: the page that held it may be reused */
-    ERR_TRY(
-        c->lock != NULL
-            ? sto_record_put_sealed(t, db_of(c), &c->lock[u], bytes, p->bytes)
-            : sto_record_put(t, db_of(c), users->key[u], bytes, p->bytes));
+    ERR_TRY(c->key != NULL
+                ? sto_record_put_sealed(t, db_of(c), c->key[u], bytes, p->bytes)
+                : sto_record_put(t, db_of(c), users->key[u], bytes, p->bytes));
     for (size_t d = 0; d < p->n_dropped; d++)
         c->item_refs[b->dropped[p->at + d]]--;
     c->stored += p->n - p->old.n;
@@ -291,45 +288,24 @@ static enum err key_order(const uint64_t *of, size_t n, uint32_t *order)
 /* --- an encrypted store ----------------------------------------------------
  */
 
-#define LOCKS 1024 /* of a task */
-
-struct locks {
-    const struct sto_ring *ring;
-    const uint64_t *user;
-    struct sto_lock *lock;
-    uint64_t *name; /* their first bytes, as numbers */
-    size_t n;
-};
-
-static void lock_task(void *arg, size_t task, size_t thread)
-{
-    const struct locks *l = arg;
-    const size_t end = (task + 1) * LOCKS < l->n ? (task + 1) * LOCKS : l->n;
-
-    (void)thread;
-    for (size_t u = task * LOCKS; u < end; u++) {
-        sto_lock_of(sto_ring_find(l->ring, l->user[u]), &l->lock[u]);
-        l->name[u] = sto_key_unpack(l->lock[u].name);
-    }
-}
-
-/* Everybody has a key; c->lock and the order of names follow from them.  The
- * memory is tmp's. */
-static enum err find_locks(struct commit *c, struct sto_txn *t,
-                           struct mem_scratch *tmp)
+/* Everybody has a key; c->key and the order of names follow from them.  The
+ * memory is tmp's; the ring changes no more in this transaction. */
+static enum err find_keys(struct commit *c, struct sto_txn *t,
+                          struct mem_scratch *tmp)
 {
     const size_t n = c->im->users.n;
     uint64_t *user = mem_take(tmp, n, 1, sizeof(*user));
     uint64_t *name = mem_take(tmp, n, 1, sizeof(*name));
 
-    c->lock = mem_take(tmp, n, 1, sizeof(*c->lock));
+    c->key = mem_take(tmp, n, 1, sizeof(*c->key));
     if (tmp->failed)
         return err_set(ERR_NOMEM, "no memory for the keys of %zu people", n);
     memcpy(user, c->im->users.key, n * sizeof(*user));
     ERR_TRY(sto_keys_need(t, user, n));
-    struct locks l = {t->ring, c->im->users.key, c->lock, name, n};
-
-    par_for((n + LOCKS - 1) / LOCKS, lock_task, &l);
+    for (size_t u = 0; u < n; u++) {
+        c->key[u] = sto_ring_find(t->ring, c->im->users.key[u]);
+        name[u] = sto_key_unpack(c->key[u]->name);
+    }
     return key_order(name, n, c->order);
 }
 
@@ -378,16 +354,14 @@ static enum err write_all(void *arg, struct sto_txn *t)
 
     c->stored = 0;
     c->listed = (struct sto_import_stats){0};
-    c->lock = NULL;
+    c->key = NULL;
     if (c->im->opts.encrypt)
         ERR_TRY(sto_keys_begin(t));
     ERR_TRY(sto_listed_write(c->im->listed, t, &c->listed));
-    enum err e = t->ring != NULL ? find_locks(c, t, &tmp) : ERR_OK;
+    enum err e = t->ring != NULL ? find_keys(c, t, &tmp) : ERR_OK;
 
     if (e == ERR_OK)
         e = write_rows(c, t);
-    if (c->lock != NULL)
-        sodium_memzero(c->lock, c->im->users.n * sizeof(*c->lock));
     mem_drop(&tmp);
     return e;
 }

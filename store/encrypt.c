@@ -8,30 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sodium.h>
-
 #include "base/mem.h"
 #include "store/keystore.h"
 #include "store/records.h"
 
-struct one {
-    struct sto_lock lock;
-    uint64_t user;
-};
-
 struct copy {
     struct sto *st;
     MDB_txn *from, *to;
-    struct one *one; /* [n] by name */
+    const struct sto_ring_key **key; /* [n] by name */
     size_t n;
     struct sto_buffer buf;
 };
 
 static int by_name(const void *va, const void *vb)
 {
-    const struct one *a = va, *b = vb;
+    const struct sto_ring_key *const *a = va, *const *b = vb;
 
-    return memcmp(a->lock.name, b->lock.name, sizeof(a->lock.name));
+    return memcmp((*a)->name, (*b)->name, sizeof((*a)->name));
 }
 
 /* Everybody who has a record of the table users: so has who has rows. */
@@ -64,34 +57,31 @@ static enum err new_ring(struct copy *c, struct sto_ring **ring)
     return e;
 }
 
-static enum err new_names(struct copy *c, const struct sto_ring *ring)
+static enum err sort_names(struct copy *c, const struct sto_ring *ring)
 {
     c->n = ring->n;
-    c->one = mem_array(ring->n, sizeof(*c->one));
-    if (c->one == NULL)
+    c->key = mem_array(ring->n, sizeof(*c->key));
+    if (c->key == NULL)
         return err_set(ERR_NOMEM, "no memory for the keys of %zu people",
                        ring->n);
-    for (size_t i = 0; i < c->n; i++) {
-        c->one[i].user = ring->key[i].user;
-        sto_lock_of(&ring->key[i], &c->one[i].lock);
-    }
-    qsort(c->one, c->n, sizeof(*c->one), by_name);
+    for (size_t i = 0; i < c->n; i++)
+        c->key[i] = &ring->key[i];
+    qsort(c->key, c->n, sizeof(*c->key), by_name);
     return ERR_OK;
 }
 
 static enum err seal_one(struct copy *c, enum sto_db db, MDB_dbi dbi,
-                         const struct one *one, size_t *sealed)
+                         const struct sto_ring_key *k, size_t *sealed)
 {
     const struct sto_at at = {c->st, c->from, NULL};
-    MDB_val val,
-        name = {sizeof(one->lock.name), (void *)(uintptr_t)one->lock.name};
+    MDB_val name = {sizeof(k->name), (void *)(uintptr_t)k->name}, val;
 
-    ERR_TRY(sto_record_get(&at, db, one->user, NULL, &val));
+    ERR_TRY(sto_record_get(&at, db, k->user, NULL, &val));
     if (val.mv_data == NULL)
         return ERR_OK;
     ERR_TRY(mem_grow(&c->buf.data, &c->buf.room, val.mv_size + STO_SEAL, 1));
     memcpy(c->buf.data + STO_SEAL_HEAD, val.mv_data, val.mv_size);
-    sto_seal(&one->lock, sto_record_table(db), c->buf.data, val.mv_size);
+    sto_seal(k, sto_record_table(db), c->buf.data, val.mv_size);
     val = (MDB_val){val.mv_size + STO_SEAL, c->buf.data};
     ++*sealed;
     return sto_lmdb(mdb_put(c->to, dbi, &name, &val, MDB_APPEND), c->st,
@@ -107,7 +97,7 @@ static enum err seal_table(struct copy *c, enum sto_db db)
     ERR_TRY(sto_lmdb(mdb_dbi_open(c->to, sto_db_name[db], MDB_CREATE, &dbi),
                      c->st, "encrypting"));
     for (size_t i = 0; i < c->n; i++)
-        ERR_TRY(seal_one(c, db, dbi, &c->one[i], &sealed));
+        ERR_TRY(seal_one(c, db, dbi, c->key[i], &sealed));
     (void)mdb_stat(c->from, c->st->dbi[db], &stat);
     return sealed == stat.ms_entries
                ? ERR_OK
@@ -125,16 +115,14 @@ enum err sto_encrypt_copy(struct sto *st, MDB_txn *from, MDB_txn *to,
     enum err e = new_ring(&c, &ring);
 
     if (e == ERR_OK)
-        e = new_names(&c, ring);
+        e = sort_names(&c, ring);
     if (e == ERR_OK)
         e = seal_table(&c, STO_DB_USERS);
     if (e == ERR_OK)
         e = seal_table(&c, STO_DB_TRAIN);
     if (e == ERR_OK)
         e = seal_table(&c, STO_DB_TEST);
-    if (c.one != NULL)
-        sodium_memzero(c.one, c.n * sizeof(*c.one));
-    free(c.one);
+    free(c.key);
     free(c.buf.data);
     if (e == ERR_OK) {
         ring->generation = generation;

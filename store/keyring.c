@@ -2,7 +2,7 @@
  * store/keyring.c - secrets of people, and sealing with them.
  *
  * XChaCha20-Poly1305 (libsodium): its nonces are long enough to be drawn at
- * random.  A person's name and key are two parts of one BLAKE2b of the secret.
+ * random.
  */
 #include "store/keyring.h"
 
@@ -27,22 +27,10 @@ struct head {
 };
 
 static_assert(sizeof(struct head) == 48, "the head of a keystore");
-static_assert(sizeof(struct sto_ring_key) == 40, "a person of a keystore");
+static_assert(sizeof(struct sto_ring_key) == 56, "a person of a keystore");
 static_assert(STO_SEAL_HEAD == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES &&
                   STO_SEAL_TAIL == crypto_aead_xchacha20poly1305_ietf_ABYTES,
               "what sealing adds");
-
-void sto_lock_of(const struct sto_ring_key *k, struct sto_lock *out)
-{
-    static const unsigned char what[] = "recd person 1";
-    unsigned char both[STO_NAME + sizeof(out->key)];
-
-    (void)crypto_generichash(both, sizeof(both), what, sizeof(what), k->secret,
-                             sizeof(k->secret));
-    memcpy(out->name, both, sizeof(out->name));
-    memcpy(out->key, both + sizeof(out->name), sizeof(out->key));
-    sodium_memzero(both, sizeof(both));
-}
 
 /* --- rings ----------------------------------------------------------------
  */
@@ -58,7 +46,7 @@ static size_t file_bytes(size_t n)
            KEY_DIGEST_BYTES;
 }
 
-/* Room for n keys; n * 40 cannot overflow where it comes from memory, and is
+/* Room for n keys; n * 56 cannot overflow where it comes from memory, and is
  * checked against the file where it comes from one. */
 static enum err make(struct sto_ring **out, size_t n)
 {
@@ -110,6 +98,7 @@ enum err sto_ring_copy(struct sto_ring **out, const struct sto_ring *from)
 
 static void draw(struct sto_ring_key *k)
 {
+    randombytes_buf(k->name, sizeof(k->name));
     do
         randombytes_buf(k->secret, sizeof(k->secret));
     while (sto_ring_is_dead(k));
@@ -194,8 +183,10 @@ void sto_ring_destroy(struct sto_ring *r, uint64_t user)
 {
     const size_t i = sto_ring_place(r, user);
 
-    if (i < r->n && r->key[i].user == user)
+    if (i < r->n && r->key[i].user == user) {
+        sodium_memzero(r->key[i].name, sizeof(r->key[i].name));
         sodium_memzero(r->key[i].secret, sizeof(r->key[i].secret));
+    }
 }
 
 void sto_ring_renew(struct sto_ring *r, uint64_t user)
@@ -444,17 +435,17 @@ enum err sto_ring_write(struct sto_ring *r, const char *path)
 /* --- records ----------------------------------------------------------------
  */
 
-void sto_seal(const struct sto_lock *l, unsigned char table, unsigned char *buf,
-              size_t n)
+void sto_seal(const struct sto_ring_key *k, unsigned char table,
+              unsigned char *buf, size_t n)
 {
     unsigned char *text = buf + STO_SEAL_HEAD;
 
     randombytes_buf(buf, STO_SEAL_HEAD);
     (void)crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
-        text, text + n, NULL, text, n, &table, 1, NULL, buf, l->key);
+        text, text + n, NULL, text, n, &table, 1, NULL, buf, k->secret);
 }
 
-bool sto_unseal(const struct sto_lock *l, unsigned char table,
+bool sto_unseal(const struct sto_ring_key *k, unsigned char table,
                 const unsigned char *sealed, size_t n, unsigned char *out)
 {
     if (n < STO_SEAL)
@@ -463,5 +454,6 @@ bool sto_unseal(const struct sto_lock *l, unsigned char table,
 
     return crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
                out, NULL, sealed + STO_SEAL_HEAD, text,
-               sealed + STO_SEAL_HEAD + text, &table, 1, sealed, l->key) == 0;
+               sealed + STO_SEAL_HEAD + text, &table, 1, sealed,
+               k->secret) == 0;
 }

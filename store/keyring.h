@@ -9,13 +9,14 @@
  *  - It is changed only between sto_ring_copy() and the commit that names its
  *    file (store/keystore.h): who reads shares one by sto_ring_hold().
  *
- * One secret a person, 32 random bytes.  From it come the name under which the
- * person's records lie in the tables, and the key that they are encrypted
- * with; without it neither can be told.
+ * A person has a name, 16 random bytes, under which the person's records lie in
+ * the tables, and a secret, 32 more, with which they are encrypted.  Neither
+ * has to do with the id, so that without the ring nobody can tell whose they
+ * are.
  *
  * File: "recdkeys", u32 version (1), u32 0, store[16], u64 generation, u64 n;
- * per person u64 key_of(id), secret[32], ascending by key; BLAKE2b-256 of all
- * that.  Little-endian.
+ * per person u64 key_of(id), name[16], secret[32], ascending by key;
+ * BLAKE2b-256 of all that.  Little-endian.
  */
 #ifndef STO_KEYRING_H
 #define STO_KEYRING_H
@@ -37,6 +38,7 @@
 
 struct sto_ring_key {
     uint64_t user;
+    unsigned char name[STO_NAME];
     unsigned char secret[STO_SECRET]; /* all zero: destroyed */
 };
 
@@ -50,13 +52,6 @@ struct sto_ring {
     unsigned holders;
 };
 
-/* What a secret gives. */
-struct sto_lock {
-    unsigned char name[STO_NAME];
-    unsigned char key[32];
-};
-void sto_lock_of(const struct sto_ring_key *k, struct sto_lock *out);
-
 /* --- rings ----------------------------------------------------------------
  */
 
@@ -65,7 +60,7 @@ ERR_CHECK
 enum err sto_ring_new(struct sto_ring **out);
 ERR_CHECK
 enum err sto_ring_copy(struct sto_ring **out, const struct sto_ring *from);
-/* *out has also a fresh secret for each of user[n] (ascending, may repeat) who
+/* *out has also a fresh key for each of user[n] (ascending, may repeat) who
  * has none in `from`. */
 ERR_CHECK
 enum err sto_ring_add(struct sto_ring **out, const struct sto_ring *from,
@@ -79,7 +74,7 @@ const struct sto_ring_key *sto_ring_find(const struct sto_ring *r,
 /* Place of the first key >= user. */
 size_t sto_ring_place(const struct sto_ring *r, uint64_t user);
 bool sto_ring_is_dead(const struct sto_ring_key *k);
-/* Overwrite a person's secret: with nothing, or with a fresh one. */
+/* Overwrite a person's name and secret: with nothing, or with fresh ones. */
 void sto_ring_destroy(struct sto_ring *r, uint64_t user);
 void sto_ring_renew(struct sto_ring *r, uint64_t user);
 
@@ -113,11 +108,11 @@ bool sto_ring_peek(const char *path, unsigned char store[STO_RING_ID],
 /* Encrypt buf[STO_SEAL_HEAD..+n] in place: the nonce goes before it, the
  * authenticator after it.  table: which table the record is for, so that it
  * cannot pass for one of another. */
-void sto_seal(const struct sto_lock *l, unsigned char table, unsigned char *buf,
-              size_t n);
+void sto_seal(const struct sto_ring_key *k, unsigned char table,
+              unsigned char *buf, size_t n);
 /* The reverse: bytes of the record into out[n - STO_SEAL]; false when they are
  * not what was sealed for that table with that key. */
-bool sto_unseal(const struct sto_lock *l, unsigned char table,
+bool sto_unseal(const struct sto_ring_key *k, unsigned char table,
                 const unsigned char *sealed, size_t n, unsigned char *out);
 
 #endif

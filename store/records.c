@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sodium.h>
-
 #include "base/mem.h"
+#include "kernels/sort.h"
 #include "store/keystore.h"
 
 struct sto_at sto_at_view(const struct sto_view *v)
@@ -30,9 +29,9 @@ static bool is_sealed(const struct sto_ring *r, enum sto_db db)
            (db == STO_DB_USERS || db == STO_DB_TRAIN || db == STO_DB_TEST);
 }
 
-static MDB_val name_of(struct sto_lock *l)
+static MDB_val name_of(const struct sto_ring_key *k)
 {
-    return (MDB_val){sizeof(l->name), l->name};
+    return (MDB_val){sizeof(k->name), (void *)(uintptr_t)k->name};
 }
 
 static MDB_val plain_key(struct sto_key *k, uint64_t key)
@@ -45,11 +44,11 @@ static MDB_val plain_key(struct sto_key *k, uint64_t key)
  */
 
 static enum err open_sealed(const struct sto_at *at, enum sto_db db,
-                            const struct sto_lock *l, struct sto_buffer *buf,
-                            MDB_val *val)
+                            const struct sto_ring_key *k,
+                            struct sto_buffer *buf, MDB_val *val)
 {
     ERR_TRY(mem_grow(&buf->data, &buf->room, val->mv_size, 1));
-    if (!sto_unseal(l, sto_record_table(db), val->mv_data, val->mv_size,
+    if (!sto_unseal(k, sto_record_table(db), val->mv_data, val->mv_size,
                     buf->data))
         return err_set(ERR_FORMAT,
                        "store %s: a person's record does not open with the "
@@ -63,21 +62,16 @@ static enum err get_sealed(const struct sto_at *at, enum sto_db db,
                            const struct sto_ring_key *k, struct sto_buffer *buf,
                            MDB_val *out)
 {
-    struct sto_lock l;
-    MDB_val val;
-
-    sto_lock_of(k, &l);
-    MDB_val name = name_of(&l);
+    MDB_val name = name_of(k), val;
     const int rc = mdb_get(at->txn, at->st->dbi[db], &name, &val);
     enum err e = ERR_OK;
 
     if (rc == 0)
-        e = open_sealed(at, db, &l, buf, &val);
+        e = open_sealed(at, db, k, buf, &val);
     else if (rc == MDB_NOTFOUND)
         val = (MDB_val){0, NULL};
     else
         e = sto_lmdb(rc, at->st, "reading a record");
-    sodium_memzero(&l, sizeof(l));
     if (e == ERR_OK)
         *out = val;
     return e;
@@ -133,24 +127,106 @@ static enum err each_plain(const struct sto_at *at, enum sto_db db,
     return sto_lmdb(rc, at->st, "reading records");
 }
 
-/* The ring is in the order of keys; the table is not. */
+/* --- everybody of an encrypted table
+ * ------------------------------------------
+ *
+ * The ring is in the order of keys, the table in that of names, which have
+ * nothing to do with one another.  A block of people at a time: their names
+ * are sorted and looked up in the order of the table (page after page, instead
+ * of a walk down the tree to a random one each), then their records are
+ * decrypted and given away in the order of keys.
+ */
+
+#define PEOPLE 65536 /* of a block */
+
+struct block {
+    MDB_val *val; /* [PEOPLE]; mv_data NULL: no record */
+    uint64_t *name, *name_tmp;
+    uint32_t *order, *order_tmp;
+};
+
+static void name_block(struct block *b, const struct sto_ring_key *k, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        b->name[i] = sto_key_unpack(k[i].name);
+        b->order[i] = (uint32_t)i;
+    }
+    krn_sort_u64(b->name, b->order, b->name_tmp, b->order_tmp, n);
+}
+
+/* A destroyed key's name is in no table. */
+static enum err find_block(const struct sto_at *at, MDB_cursor *cur,
+                           struct block *b, const struct sto_ring_key *k,
+                           size_t n)
+{
+    for (size_t j = 0; j < n; j++) {
+        const uint32_t i = b->order[j];
+        MDB_val name = name_of(&k[i]);
+        const int rc = mdb_cursor_get(cur, &name, &b->val[i], MDB_SET);
+
+        if (rc == MDB_NOTFOUND)
+            b->val[i] = (MDB_val){0, NULL};
+        else
+            ERR_TRY(sto_lmdb(rc, at->st, "reading records"));
+    }
+    return ERR_OK;
+}
+
+static enum err each_sealed(
+    const struct sto_at *at, enum sto_db db, MDB_cursor *cur, struct block *b,
+    struct sto_buffer *buf,
+    enum err (*fn)(void *arg, uint64_t key, const MDB_val *record), void *arg)
+{
+    const struct sto_ring *r = at->ring;
+
+    for (size_t first = 0; first < r->n; first += PEOPLE) {
+        const size_t n = r->n - first < PEOPLE ? r->n - first : PEOPLE;
+
+        const struct sto_ring_key *k = r->key + first;
+
+        name_block(b, k, n);
+        ERR_TRY(find_block(at, cur, b, k, n));
+        for (size_t i = 0; i < n; i++) {
+            if (b->val[i].mv_data == NULL)
+                continue;
+            ERR_TRY(open_sealed(at, db, &k[i], buf, &b->val[i]));
+            ERR_TRY(fn(arg, k[i].user, &b->val[i]));
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err each_of_blocks(
+    const struct sto_at *at, enum sto_db db, struct sto_buffer *buf,
+    enum err (*fn)(void *arg, uint64_t key, const MDB_val *record), void *arg)
+{
+    const size_t n = at->ring->n < PEOPLE ? at->ring->n : PEOPLE;
+    struct mem_scratch m = {0};
+    struct block b = {.val = mem_take(&m, n, 1, sizeof(*b.val)),
+                      .name = mem_take(&m, n, 1, sizeof(*b.name)),
+                      .name_tmp = mem_take(&m, n, 1, sizeof(*b.name)),
+                      .order = mem_take(&m, n, 1, sizeof(*b.order)),
+                      .order_tmp = mem_take(&m, n, 1, sizeof(*b.order))};
+    MDB_cursor *cur = NULL;
+    enum err e = m.failed
+                     ? err_set(ERR_NOMEM, "no memory to read records")
+                     : sto_lmdb(mdb_cursor_open(at->txn, at->st->dbi[db], &cur),
+                                at->st, "reading records");
+
+    if (e == ERR_OK)
+        e = each_sealed(at, db, cur, &b, buf, fn, arg);
+    if (cur != NULL)
+        mdb_cursor_close(cur);
+    mem_drop(&m);
+    return e;
+}
+
 enum err sto_record_each(
     const struct sto_at *at, enum sto_db db, struct sto_buffer *buf,
     enum err (*fn)(void *arg, uint64_t key, const MDB_val *record), void *arg)
 {
-    if (!is_sealed(at->ring, db))
-        return each_plain(at, db, fn, arg);
-    for (size_t i = 0; i < at->ring->n; i++) {
-        const struct sto_ring_key *k = &at->ring->key[i];
-        MDB_val val;
-
-        if (sto_ring_is_dead(k))
-            continue;
-        ERR_TRY(get_sealed(at, db, k, buf, &val));
-        if (val.mv_data != NULL)
-            ERR_TRY(fn(arg, k->user, &val));
-    }
-    return ERR_OK;
+    return is_sealed(at->ring, db) ? each_of_blocks(at, db, buf, fn, arg)
+                                   : each_plain(at, db, fn, arg);
 }
 
 static enum err next_sealed(const struct sto_at *at, enum sto_db db,
@@ -158,16 +234,9 @@ static enum err next_sealed(const struct sto_at *at, enum sto_db db,
 {
     *found = false;
     for (size_t i = sto_ring_place(at->ring, *key); i < at->ring->n; i++) {
-        struct sto_lock l;
-        MDB_val val;
-
-        if (sto_ring_is_dead(&at->ring->key[i]))
-            continue;
-        sto_lock_of(&at->ring->key[i], &l);
-        MDB_val name = name_of(&l);
+        MDB_val name = name_of(&at->ring->key[i]), val;
         const int rc = mdb_get(at->txn, at->st->dbi[db], &name, &val);
 
-        sodium_memzero(&l, sizeof(l));
         if (rc == MDB_NOTFOUND)
             continue;
         ERR_TRY(sto_lmdb(rc, at->st, "reading records"));
@@ -203,10 +272,10 @@ enum err sto_record_next(const struct sto_at *at, enum sto_db db, uint64_t *key,
  */
 
 enum err sto_record_put_sealed(struct sto_txn *t, enum sto_db db,
-                               const struct sto_lock *l, const void *sealed,
+                               const struct sto_ring_key *k, const void *sealed,
                                size_t n)
 {
-    MDB_val name = {sizeof(l->name), (void *)(uintptr_t)l->name};
+    MDB_val name = name_of(k);
     MDB_val val = {n, (void *)(uintptr_t)sealed};
 
     return sto_lmdb(mdb_put(t->txn, t->st->dbi[db], &name, &val, 0), t->st,
@@ -225,18 +294,15 @@ static enum err put_sealed(struct sto_txn *t, enum sto_db db, uint64_t key,
 {
     const struct sto_ring_key *k = sto_ring_find(t->ring, key);
     unsigned char *buf = k != NULL ? mem_array(n + STO_SEAL, 1) : NULL;
-    struct sto_lock l;
 
     if (k == NULL)
         return no_key(t);
     if (buf == NULL)
         return err_set(ERR_NOMEM, "no memory for a record");
-    sto_lock_of(k, &l);
     memcpy(buf + STO_SEAL_HEAD, data, n);
-    sto_seal(&l, sto_record_table(db), buf, n);
-    const enum err e = sto_record_put_sealed(t, db, &l, buf, n + STO_SEAL);
+    sto_seal(k, sto_record_table(db), buf, n);
+    const enum err e = sto_record_put_sealed(t, db, k, buf, n + STO_SEAL);
 
-    sodium_memzero(&l, sizeof(l));
     free(buf);
     return e;
 }
@@ -257,7 +323,6 @@ enum err sto_record_remove(struct sto_txn *t, enum sto_db db, uint64_t key,
                            bool *found)
 {
     const struct sto_ring_key *k = NULL;
-    struct sto_lock l;
     struct sto_key packed;
     MDB_val mk = plain_key(&packed, key);
 
@@ -266,8 +331,7 @@ enum err sto_record_remove(struct sto_txn *t, enum sto_db db, uint64_t key,
     if (is_sealed(t->ring, db)) {
         if ((k = sto_ring_find(t->ring, key)) == NULL)
             return ERR_OK;
-        sto_lock_of(k, &l);
-        mk = name_of(&l);
+        mk = name_of(k);
     }
     const int rc = mdb_del(t->txn, t->st->dbi[db], &mk, NULL);
 

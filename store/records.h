@@ -58,10 +58,10 @@ enum err sto_record_renew(struct sto_txn *t, uint64_t user);
 /* What a record of that table is sealed for. */
 unsigned char sto_record_table(enum sto_db db);
 
-/* Put bytes that are sealed already, under l's name. */
+/* Put bytes that are sealed already, under k's name. */
 ERR_CHECK
 enum err sto_record_put_sealed(struct sto_txn *t, enum sto_db db,
-                               const struct sto_lock *l, const void *sealed,
+                               const struct sto_ring_key *k, const void *sealed,
                                size_t n);
 
 #endif

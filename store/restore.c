@@ -4,15 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sodium.h>
-
 #include "base/mem.h"
 #include "store/keystore.h"
 #include "store/records.h"
 
 struct named {
-    struct sto_lock lock;
-    uint64_t user;
+    const struct sto_ring_key *key;
     bool has_record;
 };
 
@@ -33,7 +30,7 @@ static int by_name(const void *va, const void *vb)
 {
     const struct named *a = va, *b = vb;
 
-    return memcmp(a->lock.name, b->lock.name, sizeof(a->lock.name));
+    return memcmp(a->key->name, b->key->name, sizeof(a->key->name));
 }
 
 static enum err name_all(struct restore *r, const struct sto_ring *ring)
@@ -44,8 +41,7 @@ static enum err name_all(struct restore *r, const struct sto_ring *ring)
         return err_set(ERR_NOMEM, "no memory for the keys of %zu people",
                        ring->n);
     for (size_t i = 0; i < ring->n; i++) {
-        r->named[i].user = ring->key[i].user;
-        sto_lock_of(&ring->key[i], &r->named[i].lock);
+        r->named[i].key = &ring->key[i];
     }
     qsort(r->named, r->n_named, sizeof(*r->named), by_name);
     return ERR_OK;
@@ -70,12 +66,12 @@ static enum err keep_record(struct restore *r, struct sto_txn *t,
     if (db == STO_DB_USERS)
         return ERR_OK;
     ERR_TRY(mem_grow(&r->buf.data, &r->buf.room, val->mv_size, 1));
-    if (!sto_unseal(&who->lock, sto_record_table(db), val->mv_data,
-                    val->mv_size, r->buf.data))
+    if (!sto_unseal(who->key, sto_record_table(db), val->mv_data, val->mv_size,
+                    r->buf.data))
         return damaged(t, "a record that does not open with its key");
     const MDB_val plain = {val->mv_size - STO_SEAL, r->buf.data};
 
-    ERR_TRY(sto_history_decode(&h, who->user, &plain, NULL));
+    ERR_TRY(sto_history_decode(&h, who->key->user, &plain, NULL));
     ERR_TRY(mem_grow(&r->item, &r->room, r->n_rows + h.n, sizeof(*r->item)));
     memcpy(r->item + r->n_rows, h.item, h.n * sizeof(*h.item));
     r->n_rows += h.n;
@@ -86,18 +82,20 @@ static enum err sort_record(struct restore *r, struct sto_txn *t,
                             enum sto_db db, const MDB_val *key,
                             const MDB_val *val)
 {
-    struct named like, *who;
+    struct sto_ring_key name;
+    const struct named like = {&name, false};
+    struct named *who;
 
-    if (key->mv_size != sizeof(like.lock.name))
+    if (key->mv_size != sizeof(name.name))
         return damaged(t, "a record under no name of a person");
-    memcpy(like.lock.name, key->mv_data, sizeof(like.lock.name));
+    memcpy(name.name, key->mv_data, sizeof(name.name));
     who = r->n_named == 0
               ? NULL
               : bsearch(&like, r->named, r->n_named, sizeof(like), by_name);
     if (who != NULL)
         return keep_record(r, t, db, who, val);
     ERR_TRY(mem_grow(&r->gone, &r->gone_room, r->n_gone + 1, sizeof(*r->gone)));
-    memcpy(r->gone[r->n_gone++], like.lock.name, sizeof(*r->gone));
+    memcpy(r->gone[r->n_gone++], name.name, sizeof(*r->gone));
     return ERR_OK;
 }
 
@@ -196,7 +194,7 @@ static enum err restore_all(void *arg, struct sto_txn *t)
     ERR_TRY(filter(r, t, STO_DB_TEST));
     for (size_t i = 0; i < r->n_named; i++) {
         if (!r->named[i].has_record)
-            ERR_TRY(sto_keys_destroy(t, r->named[i].user));
+            ERR_TRY(sto_keys_destroy(t, r->named[i].key->user));
     }
     ERR_TRY(count_items(r, t));
     ERR_TRY(sto_removals_add(t));
@@ -224,16 +222,16 @@ enum err sto_restore(const char *dir, struct sto_removed *n, bool *whole,
     if (*whole)
         return ERR_OK;
     ERR_TRY(sto_open_restored(&st, dir));
+    struct sto_ring *ring = sto_ring_hold(st->ring);
     enum err e =
-        st->ring != NULL
-            ? name_all(&r, st->ring)
+        ring != NULL
+            ? name_all(&r, ring)
             : err_set(ERR_ARG, "store %s is not encrypted: it has no keystore",
                       dir);
 
     if (e == ERR_OK)
         e = sto_write(st, restore_all, &r);
-    if (r.named != NULL)
-        sodium_memzero(r.named, r.n_named * sizeof(*r.named));
+    sto_ring_free(ring);
     free(r.named);
     free(r.gone);
     free(r.item);

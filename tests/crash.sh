@@ -30,6 +30,6 @@ one_keystore() {
     people=$(r --json info | sed 's/.*"users": *\([0-9]*\).*/\1/')
     [ "$(find "$s/keys" -type f | wc -l)" = 1 ] ||
         fail "$1: not one keystore: $(ls "$s/keys")"
-    [ "$(cat "$s"/keys/* | wc -c)" = $((80 + 40 * people)) ] ||
+    [ "$(cat "$s"/keys/* | wc -c)" = $((80 + 56 * people)) ] ||
         fail "$1: $people people, and a keystore of $(cat "$s"/keys/* | wc -c) bytes"
 }
