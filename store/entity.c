@@ -108,8 +108,10 @@ enum err sto_entity_refer(struct sto_txn *t, enum sto_kind kind, uint64_t key,
     bool found;
     enum err e = load(t, db, key, id, id_len, &buf, &r, &found);
 
+    if (e == ERR_OK && !found && id == NULL)
+        e = err_set(ERR_FORMAT, "the store holds rows of somebody or something "
+                                "that it does not know: it is damaged");
     if (e == ERR_OK) {
-        assert(found || id != NULL);
         r.refs = (uint64_t)((int64_t)r.refs + refs);
         e = put_or_remove(t, db, key, &r);
     }

@@ -452,50 +452,64 @@ enum err sto_keys_save(struct sto_txn *t)
 /* --- afterwards -------------------------------------------------------------
  */
 
+struct sweep {
+    const struct sto_keys_named *named;
+    size_t dropped;
+};
+
 /* What is not the named file goes, unless it is a whole one of another store.
  */
 static enum err sweep_one(void *arg, const char *path, uint64_t generation,
                           bool fresh)
 {
-    const struct sto_keys_named *named = arg;
+    struct sweep *s = arg;
     unsigned char store[STO_RING_ID];
     uint64_t says;
 
-    if (!fresh && generation == named->generation)
+    if (!fresh && generation == s->named->generation)
         return ERR_OK;
     if (!fresh && sto_ring_peek(path, store, &says) &&
-        memcmp(store, named->store, sizeof(store)) != 0)
+        memcmp(store, s->named->store, sizeof(store)) != 0)
         return ERR_OK;
+    s->dropped++;
     return drop(path);
 }
 
 /* A store that is not encrypted has attempts to clear away, at most. */
-static enum err settle_plain(const struct sto *st)
+static enum err settle_plain(const struct sto *st, struct sweep *s)
 {
-    static const struct sto_keys_named nothing = {.encrypted = false};
     char folder[PATH_ROOM];
 
     folder_of(st, folder);
     if (!exists(folder) || sto_keys_refuse_others(st) != ERR_OK)
         return ERR_OK;
-    ERR_TRY(each_file(st, sweep_one, (void *)(uintptr_t)&nothing));
+    ERR_TRY(each_file(st, sweep_one, s));
     (void)rmdir(folder);
     return ERR_OK;
+}
+
+/* Should the renaming be lost with the power, the other name counts too. */
+static enum err give_name(const struct sto *st, uint64_t generation)
+{
+    char fresh[PATH_ROOM], path[PATH_ROOM];
+
+    path_of(st, generation, "", path);
+    path_of(st, generation, FRESH, fresh);
+    return exists(path) || rename(fresh, path) == 0
+               ? ERR_OK
+               : io_error("give its name to", fresh);
 }
 
 enum err sto_keys_settle(const struct sto *st,
                          const struct sto_keys_named *named)
 {
-    char folder[PATH_ROOM], fresh[PATH_ROOM], path[PATH_ROOM];
+    struct sweep s = {named, 0};
+    char folder[PATH_ROOM];
 
     if (!named->encrypted)
-        return settle_plain(st);
+        return settle_plain(st, &s);
+    ERR_TRY(give_name(st, named->generation));
+    ERR_TRY(each_file(st, sweep_one, &s));
     folder_of(st, folder);
-    path_of(st, named->generation, "", path);
-    path_of(st, named->generation, FRESH, fresh);
-    if (!exists(path) && rename(fresh, path) != 0)
-        return io_error("give its name to", fresh);
-    ERR_TRY(sync_folder(folder));
-    ERR_TRY(each_file(st, sweep_one, (void *)(uintptr_t)named));
-    return sync_folder(folder);
+    return s.dropped > 0 ? sync_folder(folder) : ERR_OK;
 }

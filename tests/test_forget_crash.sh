@@ -88,7 +88,7 @@ offset=1
 for how in kill torn full once; do
     finished=0 not_begun=0
     # the first are before the removal, wherever the others fall
-    for k in 2 4 6 8 $(seq "$offset" "$every" "$calls"); do
+    for k in 1 2 4 6 8 $(seq "$offset" "$every" "$calls"); do
         fresh
         if shimmed $how "$k"; then
             is_there && fail "$how at $k: says done, and is not"
