@@ -383,12 +383,21 @@ enum err sto_view_open(struct sto_view **out, struct sto *st)
     return ERR_OK;
 }
 
+/* Keys that nobody uses now may be destroyed by another process: they are not
+ * kept. */
+static void forget_ring(struct sto *st)
+{
+    sto_ring_free(st->ring);
+    st->ring = NULL;
+}
+
 void sto_view_close(struct sto_view *v)
 {
     if (v == NULL)
         return;
     mdb_txn_abort(v->txn);
-    v->st->n_views--;
+    if (--v->st->n_views == 0)
+        forget_ring(v->st);
     sto_ring_free(v->ring);
     for (size_t i = 0; i < 2; i++) {
         free(v->history[i].data);
@@ -462,6 +471,7 @@ static void end_change(struct sto_txn *t, bool done)
     if (t->ring != t->was) {
         if (done)
             settle_keys(t->st);
+        forget_ring(t->st);
         sto_ring_free(t->ring);
     }
     sto_ring_free(t->was);

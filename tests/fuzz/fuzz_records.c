@@ -76,9 +76,9 @@ static void change(size_t at, const uint8_t *data, size_t n)
     MDB_val key = {place[at].key_bytes, (void *)(uintptr_t)place[at].key};
     MDB_val val = {n, (void *)(uintptr_t)data};
     const bool back = data == NULL && strcmp(place[at].key, "format") == 0;
-    MDB_env *env;
-    MDB_txn *txn;
-    MDB_dbi dbi;
+    MDB_env *env = NULL;
+    MDB_txn *txn = NULL;
+    MDB_dbi dbi = 0;
 
     if (back)
         val = (MDB_val){sizeof(format), (void *)(uintptr_t)&format};
