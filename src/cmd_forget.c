@@ -139,6 +139,19 @@ static void print_model(const json_t *m, bool dry)
            json_string_value(json_object_get(m, "exactness")));
 }
 
+/* Of an encrypted store. */
+static void print_keys(const json_t *report)
+{
+    const json_t *gone = json_object_get(report, "keys_destroyed");
+    const json_t *fresh = json_object_get(report, "keys_renewed");
+
+    if (gone != NULL && fresh != NULL)
+        printf("keys destroyed: %s, replaced: %s; backups of the records tell "
+               "nothing of them\n",
+               cmd_ui_count((uint64_t)json_integer_value(gone)),
+               cmd_ui_count((uint64_t)json_integer_value(fresh)));
+}
+
 void cmd_forget_print(const json_t *report)
 {
     const json_t *models = json_object_get(report, "models"), *m;
@@ -162,6 +175,7 @@ void cmd_forget_print(const json_t *report)
                    : "models repaired",
                json_array_size(models));
     json_array_foreach(models, i, m) print_model(m, dry);
+    print_keys(report);
     if (!dry)
         printf("erased from the disk; certificate %lld, %.2f s\n",
                (long long)json_integer_value(

@@ -31,8 +31,8 @@ static enum err print_model(void *arg, const struct sto_model *m)
 
 static enum err print_text(struct cmd_opened *o, const struct sto_counts *n)
 {
-    printf("store       %s (%s bytes)\n", sto_dir(o->st),
-           cmd_ui_count(n->bytes));
+    printf("store       %s (%s bytes%s)\n", sto_dir(o->st),
+           cmd_ui_count(n->bytes), n->encrypted ? ", encrypted" : "");
     printf("people      %s", cmd_ui_count(n->users));
     if (n->open > 0)
         printf(" (%s public)", cmd_ui_count(n->open));
@@ -54,12 +54,13 @@ static enum err print_json(struct cmd_opened *o, const struct sto_counts *n)
         json_decref(models);
         return e;
     }
-    cmd_ui_json(json_pack(
-        "{s:I, s:I, s:I, s:{s:I, s:I}, s:I, s:o, s:I}", "users",
-        (json_int_t)n->users, "public", (json_int_t)n->open, "items",
-        (json_int_t)n->items, "interactions", "train", (json_int_t)n->train,
-        "test", (json_int_t)n->test, "bytes", (json_int_t)n->bytes, "models",
-        models, "certificates", (json_int_t)n->certificates));
+    cmd_ui_json(
+        json_pack("{s:b, s:I, s:I, s:I, s:{s:I, s:I}, s:I, s:o, s:I}",
+                  "encrypted", n->encrypted, "users", (json_int_t)n->users,
+                  "public", (json_int_t)n->open, "items", (json_int_t)n->items,
+                  "interactions", "train", (json_int_t)n->train, "test",
+                  (json_int_t)n->test, "bytes", (json_int_t)n->bytes, "models",
+                  models, "certificates", (json_int_t)n->certificates));
     return ERR_OK;
 }
 

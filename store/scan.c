@@ -87,6 +87,16 @@ static enum err scan_file(struct scanner *s, const char *path)
     return ERR_OK;
 }
 
+/* A folder of the store; its keystore's may be a symbolic link to one. */
+static bool is_folder(const char *path, const char *name)
+{
+    struct stat st;
+
+    return (strcmp(name, "keys") == 0 ? stat(path, &st) : lstat(path, &st)) ==
+               0 &&
+           S_ISDIR(st.st_mode);
+}
+
 static enum err scan_folder(struct scanner *s, const char *dir)
 {
     DIR *d = opendir(dir);
@@ -102,7 +112,7 @@ static enum err scan_folder(struct scanner *s, const char *dir)
         if (f->d_name[0] == '.' &&
             (f->d_name[1] == '\0' || strcmp(f->d_name, "..") == 0))
             continue;
-        if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        if (is_folder(path, f->d_name))
             e = scan_folder(s, path);
         else if (lstat(path, &st) == 0 && S_ISREG(st.st_mode))
             e = scan_file(s, path);

@@ -20,6 +20,10 @@
  *   test    the same for held-out rows
  *   models  name -> how it was trained, digest, and its weights file
  *   certs   number -> certificate of a forget request (store/forget.h)
+ *
+ * In an encrypted store (sto_encrypt()) what lies in users, train and test is
+ * sealed under a key of each person's own, which DIR/keys/ holds
+ * (store/keystore.h); the functions here are the same for both kinds.
  */
 #ifndef STO_STORE_H
 #define STO_STORE_H
@@ -31,9 +35,10 @@
 #include "base/err.h"
 #include "base/key.h"
 
-#define STO_FORMAT 1      /* version written into new stores */
-#define STO_ID_BYTES 400  /* longest external id */
-#define STO_NAME_BYTES 64 /* longest model name, with its NUL */
+#define STO_FORMAT 1           /* version written into new stores */
+#define STO_FORMAT_ENCRYPTED 2 /* of those whose people are encrypted */
+#define STO_ID_BYTES 400       /* longest external id */
+#define STO_NAME_BYTES 64      /* longest model name, with its NUL */
 
 struct sto;      /* an open store */
 struct sto_view; /* one consistent state of it, for reading */
@@ -61,6 +66,7 @@ ERR_CHECK
 enum err sto_view_open(struct sto_view **out, struct sto *st);
 void sto_view_close(struct sto_view *v);
 const char *sto_view_dir(const struct sto_view *v);
+bool sto_view_encrypted(const struct sto_view *v);
 
 struct sto_counts {
     uint64_t users, items;            /* known ids, whatever they did */
@@ -69,6 +75,7 @@ struct sto_counts {
     uint64_t train_users, test_users; /* people with such rows */
     uint64_t models, certificates;
     uint64_t bytes; /* of all files of the store */
+    bool encrypted;
 };
 ERR_CHECK
 enum err sto_count(struct sto_view *v, struct sto_counts *out);
@@ -113,7 +120,8 @@ enum err sto_each_entity(struct sto_view *v, enum sto_kind kind,
                          enum err (*fn)(void *arg, const struct sto_entity *e),
                          void *arg);
 
-/* By key, or by external id; ERR_NOTFOUND (the sentence names the id). */
+/* By key, or by external id; ERR_NOTFOUND (the sentence names the id).  A
+ * person's texts live until the next such call for a person on v. */
 ERR_CHECK
 enum err sto_get_entity(struct sto_view *v, enum sto_kind kind, uint64_t key,
                         struct sto_entity *out);
@@ -133,6 +141,11 @@ enum err sto_find_entity(struct sto_view *v, enum sto_kind kind, const char *id,
 ERR_CHECK
 enum err sto_write(struct sto *st, enum err (*fn)(void *arg, struct sto_txn *t),
                    void *arg);
+
+/* Make a store that holds nobody yet an encrypted one; one that is encrypted
+ * stays as it is.  ERR_ARG when it holds people (sto_vacuum_encrypt()). */
+ERR_CHECK
+enum err sto_encrypt(struct sto *st);
 
 /* How often rows were removed from this store: a model that was trained
  * while the number changed may hold what was removed. */
@@ -207,6 +220,9 @@ ERR_CHECK
 enum err sto_weights_open(struct sto_view *v, const char *name,
                           struct sto_weights *out);
 void sto_weights_close(struct sto_weights *w);
+/* Whether a model is known whose file is not there: a backup of the records
+ * alone was put back. */
+bool sto_weights_missing(struct sto_view *v, const char *name);
 
 ERR_CHECK
 enum err sto_each_model(struct sto_view *v,

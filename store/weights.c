@@ -256,6 +256,18 @@ static enum err map_file(struct sto_weights *w, const char *path)
     return ERR_OK;
 }
 
+bool sto_weights_missing(struct sto_view *v, const char *name)
+{
+    struct sto_model m = {0};
+    char file[256], path[PATH_ROOM];
+
+    if (sto_model_find(v, name, &m, file) != ERR_OK)
+        return false;
+    sto_model_free(&m);
+    file_path(v->st, file, path);
+    return access(path, F_OK) != 0 && errno == ENOENT;
+}
+
 enum err sto_weights_open(struct sto_view *v, const char *name,
                           struct sto_weights *out)
 {

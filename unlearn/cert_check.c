@@ -80,6 +80,8 @@ static const struct field erasure_fields[] = {
     {"free_pages", COUNT, false, NULL},
     {"gaps", COUNT, false, NULL},
     {"hits", COUNT, false, NULL},
+    {"keys_destroyed", COUNT, true, NULL},
+    {"keys_renewed", COUNT, true, NULL},
     {"old_files", COUNT, false, NULL},
     {"rewritten", TRUTH, true, NULL},
     {"searched_bytes", COUNT, false, NULL},

@@ -15,6 +15,7 @@
 #include "rec/data.h"
 #include "store/forget.h"
 #include "unlearn/cert.h"
+#include "unlearn/journal.h"
 #include "unlearn/mend.h"
 
 static enum err no_memory(void)
@@ -61,7 +62,6 @@ struct removal {
     size_t n;
     uint64_t (*key)[2]; /* [n] of user, item */
     json_t *journal;
-    struct sto_removed done;
 };
 
 static enum err not_known(const struct unl_request *r)
@@ -142,7 +142,6 @@ static enum err remove_rows(void *arg, struct sto_txn *t)
 {
     struct removal *m = arg;
     struct sto_removed done = {0};
-    char *text;
     enum err e = ERR_OK;
 
     /* single rows first: later a whole person or item may take them along */
@@ -161,17 +160,7 @@ static enum err remove_rows(void *arg, struct sto_txn *t)
     }
     if (e != ERR_OK)
         return e;
-    m->done = done;
-    if (json_object_set_new(
-            m->journal, "removed",
-            json_pack("{s:I, s:I, s:I, s:I}", "users", (json_int_t)done.users,
-                      "items", (json_int_t)done.items, "train",
-                      (json_int_t)done.train, "test", (json_int_t)done.test)) !=
-            0 ||
-        (text = json_dumps(m->journal, JSON_COMPACT)) == NULL)
-        return no_memory();
-    e = sto_journal_put(t, text);
-    free(text);
+    e = unl_journal_put(t, m->journal, &done);
     return e == ERR_OK ? sto_removals_add(t) : e;
 }
 
@@ -302,12 +291,18 @@ static enum err end_work(void *arg, struct sto_txn *t)
 static json_t *cert_body(const json_t *journal, json_t *models, json_t *erasure,
                          bool pending)
 {
-    return json_pack("{s:O, s:O, s:O, s:O, s:I, s:O, s:b, s:s}", "requests",
-                     json_object_get(journal, "requests"), "removed",
-                     json_object_get(journal, "removed"), "models", models,
-                     "erasure", erasure, "finished_at", (json_int_t)time(NULL),
-                     "requested_at", json_object_get(journal, "requested_at"),
-                     "pending", pending, "program", "recd " PACKAGE_VERSION);
+    json_t *note = json_object_get(journal, "note");
+    json_t *body =
+        json_pack("{s:O, s:O, s:O, s:O, s:I, s:O, s:b, s:s}", "requests",
+                  json_object_get(journal, "requests"), "removed",
+                  json_object_get(journal, "removed"), "models", models,
+                  "erasure", erasure, "finished_at", (json_int_t)time(NULL),
+                  "requested_at", json_object_get(journal, "requested_at"),
+                  "pending", pending, "program", "recd " PACKAGE_VERSION);
+
+    if (note != NULL && body != NULL)
+        (void)json_object_set(body, "note", note);
+    return body;
 }
 
 static enum err certify(struct sto *st, const json_t *journal, json_t *models,
@@ -376,6 +371,7 @@ static json_t *report_json(const json_t *journal, json_t *models,
                             "models", models, "erased", true, "certificate",
                             (json_int_t)number, "seconds", seconds);
 
+    unl_journal_keys(journal, out);
     if (pending && out != NULL)
         (void)json_object_set_new(out, "pending", json_true());
     return out;
@@ -395,7 +391,9 @@ static enum err go_on(const char *dir, json_t *journal, bool pending,
 
     do { /* rows were removed while models trained: the rows of now count */
         (void)json_array_clear(models);
-        e = unl_mend_all(dir, pending ? NULL : journal, models);
+        e = unl_restore_models(dir, journal);
+        if (e == ERR_OK)
+            e = unl_mend_all(dir, pending ? NULL : journal, models);
     } while (e == ERR_STALE);
     if (e == ERR_OK)
         e = sto_erase(dir, &scrubbed);
@@ -409,6 +407,7 @@ static enum err go_on(const char *dir, json_t *journal, bool pending,
         /* what waits for its repair may still hold the keys: no search yet */
         erasure = erasure_json(&scrubbed, &scan,
                                pending ? 0 : 2 * json_array_size(keys));
+        unl_journal_keys(journal, erasure);
         e = certify(st, journal, models, erasure, pending, &number);
     }
     sto_close(st);
