@@ -31,5 +31,6 @@ const struct cmd cmd_repair = {
     .name = "repair",
     .words = "",
     .help = "repair the models that a deferred or interrupted forget left",
+    .on_device = true,
     .run = run,
 };
