@@ -22,9 +22,10 @@
 #define KRN_CUDA_VERSION 2
 #define KRN_CUDA_WHY 300
 #define KRN_CUDA_TOPK 1024 /* longest list */
-#define KRN_CUDA_EXACT 128 /* factors of systems that are solved by Cholesky   \
-                            */
-#define KRN_CUDA_CG 512    /* and by conjugate gradients */
+#define KRN_CUDA_EXACT                                                         \
+    128                 /* factors of systems that are solved by Cholesky      \
+                         */
+#define KRN_CUDA_CG 512 /* and by conjugate gradients */
 
 struct krn_cuda_info {
     char name[128];
