@@ -7,12 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/device.h"
 #include "base/par.h"
 #include "rec/model.h"
-#include "rec/rank.h"
+#include "tests/emulated.h"
 #include "tests/rec_cases.h"
 
 struct recipe {
@@ -217,14 +216,7 @@ int main(void)
         cmocka_unit_test(no_room_on_the_device_is_an_error),
         cmocka_unit_test(other_models_train_as_ever),
     };
-    char folder[3000], path[4096];
-
-    if (getcwd(folder, sizeof(folder)) == NULL)
-        return 99;
-    (void)snprintf(path, sizeof(path), "%s/emulated-cuda.so", folder);
-    if (access(path, R_OK) != 0)
+    if (!emulated_named())
         return 77;
-    setenv("RECD_CUDA_MODULE", path, 1);
-    setenv("RECD_EMULATED_MEMORY", "1000000000", 1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

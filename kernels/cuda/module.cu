@@ -164,6 +164,7 @@ extern "C" const struct krn_cuda *krn_cuda_module(void)
         krn_cuda_sort_run,
         krn_cuda_compare_bytes,
         krn_cuda_compare_run,
+        {krn_cuda_mm_run, krn_cuda_job_run},
     };
 
     return &table;

@@ -19,6 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/cuda/tape.h"
+
 #define KRN_CUDA_VERSION 2
 #define KRN_CUDA_WHY 300
 #define KRN_CUDA_TOPK 1024 /* longest list */
@@ -276,6 +278,7 @@ struct krn_cuda {
     int (*sort)(const struct krn_cuda_sort *s, char *why);
     size_t (*compare_bytes)(const struct krn_cuda_compare *c);
     int (*compare)(const struct krn_cuda_compare *c, char *why);
+    struct krn_cuda_tape tape;
 };
 
 /* The one symbol of the module. */

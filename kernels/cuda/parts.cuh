@@ -71,6 +71,9 @@ int krn_cuda_order_run(const struct krn_cuda_order *o, char *why);
 size_t krn_cuda_sort_bytes(size_t n);
 int krn_cuda_sort_run(const struct krn_cuda_sort *s, char *why);
 size_t krn_cuda_compare_bytes(const struct krn_cuda_compare *c);
+int krn_cuda_mm_run(const struct krn_cuda_mm *g, char *why);
+int krn_cuda_each_run(const struct krn_cuda_job *j, char *why);
+int krn_cuda_job_run(const struct krn_cuda_job *j, char *why);
 int krn_cuda_compare_run(const struct krn_cuda_compare *c, char *why);
 
 #endif
