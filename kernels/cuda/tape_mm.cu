@@ -70,11 +70,13 @@ static __global__ void __launch_bounds__(THREADS)
     const float *a = g.a + place(g.a_step, g), *b = g.b + place(g.b_step, g);
     float *c = g.c + place(g.c_step, g), sum[4][4] = {};
 
-    for (int i = 0; i < 4 && g.add; i++) {
+    KRN_UNROLL
+    for (int i = 0; i < 4; i++) {
+        KRN_UNROLL
         for (int e = 0; e < 4; e++) {
             const size_t r = first_row + row + i, s = first_col + col + e;
 
-            sum[i][e] = r < g.m && s < g.n ? c[r * g.ldc + s] : 0;
+            sum[i][e] = g.add && r < g.m && s < g.n ? c[r * g.ldc + s] : 0;
         }
     }
     for (size_t k = 0; k < g.k; k += DEEP) {

@@ -102,8 +102,11 @@ static __global__ void __launch_bounds__(THREADS)
         consume(tiles + buffer, 1, where[1], row, column, c);
         buffer = (buffer + 1) % BUFFERS;
     }
+    KRN_UNROLL
     for (int i = 0; i < 2; i++) {
+        KRN_UNROLL
         for (int j = 0; j < 8; j++) {
+            KRN_UNROLL
             for (int e = 0; e < 4; e++) {
                 const size_t r = first_row + row + 16 * i +
                                  (size_t)krn_lane_c_row((int)lane, e);
