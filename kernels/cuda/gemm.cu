@@ -44,9 +44,39 @@ static int lt_matrix(cublasLtMatrixLayout_t *m, uint64_t rows, uint64_t cols,
                     "describing a matrix", why);
 }
 
-static int lt_choose(struct lt *l, char *why)
+/* Bytes that the addresses of a product's matrices are multiples of, at most
+ * 256, which is what the library takes for granted otherwise. */
+static uint32_t lt_aligned(const struct krn_cuda_gemm *g)
 {
+    const uintptr_t bits =
+        (uintptr_t)g->dev_a | (uintptr_t)g->dev_b | (uintptr_t)g->dev_c | 256;
+
+    return (uint32_t)(bits & (~bits + 1));
+}
+
+static int lt_wish(cublasLtMatmulPreference_t wish, uint32_t aligned, char *why)
+{
+    static const cublasLtMatmulPreferenceAttributes_t side[] = {
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
     const size_t no_workspace = 0; /* no split of k: the same bits each run */
+
+    for (int i = 0; i < 4; i++) {
+        if (lt_check(cublasLtMatmulPreferenceSetAttribute(
+                         wish, side[i], &aligned, sizeof(aligned)),
+                     "choosing an algorithm", why))
+            return 1;
+    }
+    return lt_check(cublasLtMatmulPreferenceSetAttribute(
+                        wish, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                        &no_workspace, sizeof(no_workspace)),
+                    "choosing an algorithm", why);
+}
+
+static int lt_choose(struct lt *l, uint32_t aligned, char *why)
+{
     cublasLtMatmulPreference_t wish;
     cublasLtMatmulHeuristicResult_t best = {};
     int found = 0;
@@ -54,10 +84,7 @@ static int lt_choose(struct lt *l, char *why)
     if (lt_check(cublasLtMatmulPreferenceCreate(&wish), "choosing an algorithm",
                  why))
         return 1;
-    const int bad = lt_check(cublasLtMatmulPreferenceSetAttribute(
-                                 wish, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                                 &no_workspace, sizeof(no_workspace)),
-                             "choosing an algorithm", why) ||
+    const int bad = lt_wish(wish, aligned, why) ||
                     lt_check(cublasLtMatmulAlgoGetHeuristic(
                                  lt_handle, l->how, l->a, l->b, l->c, l->c,
                                  wish, 1, &best, &found),
@@ -94,7 +121,8 @@ static int lt_open(struct lt *l, const struct krn_cuda_gemm *g, char *why)
                      batch, why) ||
            lt_matrix(&l->b, g->a_turned ? g->m : g->k,
                      g->a_turned ? g->k : g->m, batch, why) ||
-           lt_matrix(&l->c, g->n, g->m, batch, why) || lt_choose(l, why);
+           lt_matrix(&l->c, g->n, g->m, batch, why) ||
+           lt_choose(l, lt_aligned(g), why);
 }
 
 static int lt_run(const struct lt *l, const struct krn_cuda_gemm *g, char *why)
@@ -112,14 +140,15 @@ static int lt_run(const struct lt *l, const struct krn_cuda_gemm *g, char *why)
 static const struct lt *lt_of(const struct krn_cuda_gemm *g, char *why)
 {
     static std::mutex one_at_a_time;
-    static std::map<std::array<size_t, 6>, struct lt> known;
+    static std::map<std::array<size_t, 7>, struct lt> known;
     const std::lock_guard<std::mutex> lock(one_at_a_time);
-    const std::array<size_t, 6> shape = {g->m,
+    const std::array<size_t, 7> shape = {g->m,
                                          g->n,
                                          g->k,
                                          g->batch,
                                          (size_t)(g->turned != 0),
-                                         (size_t)(g->a_turned != 0)};
+                                         (size_t)(g->a_turned != 0),
+                                         lt_aligned(g)};
     const auto at = known.find(shape);
     struct lt l = {};
 
