@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/device.h"
 #include "base/err.h"
 #include "base/opt.h"
 #include "rec/counts.h"
@@ -75,6 +76,7 @@ struct rec_model_ops {
     const struct opt *opts; /* the model's own options */
     size_t opts_bytes;
     bool iterates;  /* has epochs: calls watch, honours the option "epochs" */
+    bool on_device; /* fit() uses device_cuda() when it is there */
     bool secretive; /* draws noise that nobody may know, from m->secret */
 
     /* Bytes of memory that fit() needs at its peak, without the data. */
@@ -173,6 +175,10 @@ enum err rec_model_set_level(struct rec_model *m, size_t level);
 /* Whether m has an array of that name, type and shape. */
 bool rec_model_has(const struct rec_model *m, const char *name,
                    enum sto_type type, uint64_t rows, uint64_t cols);
+
+/* What trains a model of these ops now (base/device.h); "cpu" for all that have
+ * no form for a device. */
+void rec_model_device(const struct rec_model_ops *ops, char word[DEVICE_WORD]);
 
 /* Budget check (ERR_NOMEM before any work), then ops->fit(), then a check
  * that every float array is finite (ERR_NUM). */

@@ -101,6 +101,7 @@ const struct rec_model_ops rec_model_bpr = {
     .iterates = true,
     .fit_bytes = fit_bytes,
     .fit = fit,
+    .on_device = true,
     .embed = rec_fold_embed,
     .item_vectors = rec_fold_items,
     .valid = rec_fold_valid,

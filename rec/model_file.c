@@ -18,6 +18,8 @@ enum err rec_model_save(struct rec_model *m, struct sto *st,
     memcpy(info->model, m->ops->name, strlen(m->ops->name) + 1);
     info->seed = m->seed;
     info->epochs = m->epochs;
+    _Static_assert(sizeof(info->device) >= DEVICE_WORD, "room for a device");
+    rec_model_device(m->ops, info->device);
     rec_model_digest(m, info->digest);
     return sto_model_put(st, info, m->array, m->n_arrays);
 }

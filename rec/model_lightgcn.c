@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/device.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/par.h"
@@ -31,6 +32,7 @@
 #include "nn/optim.h"
 #include "rec/contrast.h"
 #include "rec/graph.h"
+#include "rec/graph_cuda.h"
 #include "rec/model.h"
 
 struct lightgcn_opts {
@@ -79,6 +81,7 @@ struct run {
     uint64_t step, seed;   /* of Adam, from 1; of the epoch */
     double power1, power2; /* beta1^step, beta2^step */
     struct krn_adam adam;
+    struct rec_graph_cuda *cuda; /* or NULL */
 };
 
 static size_t batch_of(const struct lightgcn_opts *o, const struct rec_data *d)
@@ -144,10 +147,11 @@ static size_t chunks(size_t n)
 
 static enum err take(struct run *r, struct mem_scratch *s)
 {
-    const size_t rows_n = r->d->n_rows;
-    float **const block[] = {&r->e, &r->m1, &r->m2, &r->f, &r->g, &r->tmp};
+    const size_t rows_n = device_cuda() == NULL ? r->d->n_rows : 0;
+    float **const block[] = {&r->e, &r->f, &r->g, &r->tmp, &r->m1, &r->m2};
 
-    for (size_t b = 0; b < sizeof(block) / sizeof(block[0]); b++)
+    /* on a GPU the moments stay there */
+    for (size_t b = 0; b < (device_cuda() == NULL ? 6 : 4); b++)
         *block[b] = mem_take(s, r->n, r->dim, sizeof(float));
     r->row = mem_take(s, rows_n, 1, sizeof(*r->row));
     r->row_tmp = mem_take(s, rows_n, 1, sizeof(*r->row_tmp));
@@ -180,11 +184,14 @@ static void draw_task(void *arg, size_t task, size_t thread)
 }
 
 /* An order of the rows in which each stands by its own draw. */
-static void shuffle(struct run *r, uint64_t epoch)
+static enum err shuffle(struct run *r, uint64_t epoch)
 {
     r->seed = rng_derive(r->m->seed, RNG_SHUFFLE, epoch);
+    if (r->cuda != NULL)
+        return rec_graph_cuda_order(r->cuda, r->seed);
     par_for(chunks(r->d->n_rows), draw_task, r);
     krn_sort_u64(r->draw, r->row, r->draw_tmp, r->row_tmp, r->d->n_rows);
+    return ERR_OK;
 }
 
 static void move_task(void *arg, size_t task, size_t thread)
@@ -224,20 +231,23 @@ static void set_rate(struct run *r, uint64_t steps)
     r->step++;
 }
 
-static double train_batch(struct run *r, size_t first, size_t n)
+static enum err train_batch(struct run *r, size_t first, size_t n, double *loss)
 {
     const size_t layers = (size_t)r->o->layers;
     const float mean = 1 / (float)(layers + 1);
-    double loss;
 
+    if (r->cuda != NULL)
+        return rec_graph_cuda_step(r->cuda, first, n,
+                                   rng_derive(r->seed, RNG_NEGATIVE, first),
+                                   &r->adam, loss);
     krn_sort_u32(r->row + first, NULL, r->row_tmp, NULL, n);
     rec_graph_sum(&r->graph, layers, mean, r->dim, r->e, r->f, r->tmp);
-    loss =
+    *loss =
         rec_contrast_step(&r->loss, r->row + first, n,
                           rng_derive(r->seed, RNG_NEGATIVE, first), r->f, r->g);
     rec_graph_sum(&r->graph, layers, mean, r->dim, r->g, r->f, r->tmp);
     par_for(chunks(r->n), move_task, r);
-    return loss;
+    return ERR_OK;
 }
 
 static enum err train_epoch(struct run *r, uint64_t epoch)
@@ -247,16 +257,16 @@ static enum err train_epoch(struct run *r, uint64_t epoch)
     const uint64_t all = each * (uint64_t)r->o->epochs;
     char note[32] = "";
 
-    shuffle(r, epoch);
+    ERR_TRY(shuffle(r, epoch));
     for (size_t first = 0; first < n; first += r->batch) {
         const size_t left = n - first;
+        double loss = 0;
 
         if (log_stopping())
             return err_set(ERR_STOPPED, "training was interrupted");
         set_rate(r, all);
-        const double loss =
-            train_batch(r, first, left < r->batch ? left : r->batch);
-
+        ERR_TRY(
+            train_batch(r, first, left < r->batch ? left : r->batch, &loss));
         (void)snprintf(note, sizeof(note), "loss %.4f", loss);
         log_tick("lightgcn", r->step, all, note);
     }
@@ -279,18 +289,21 @@ static void keep_task(void *arg, size_t i, size_t thread)
 }
 
 /* The model's arrays from e. */
-static void keep(struct run *r)
+static enum err keep(struct run *r)
 {
     const size_t layers = (size_t)r->o->layers;
     const size_t people = r->d->n_users * r->dim;
     const float mean = 1 / (float)(layers + 1);
 
+    if (r->cuda != NULL)
+        ERR_TRY(rec_graph_cuda_get(r->cuda, r->e));
     rec_graph_sum(&r->graph, layers, mean, r->dim, r->e, r->f, r->tmp);
     memcpy(rec_model_array(r->m, "user"), r->f, people * sizeof(float));
     memcpy(rec_model_array(r->m, "item"), r->f + people,
            r->d->n_items * r->dim * sizeof(float));
     rec_graph_sum(&r->graph, layers - 1, mean, r->dim, r->e, r->g, r->tmp);
     par_for(r->d->n_items, keep_task, r);
+    return ERR_OK;
 }
 
 static enum err train(struct run *r, const struct rec_watch *watch)
@@ -299,18 +312,28 @@ static enum err train(struct run *r, const struct rec_watch *watch)
     bool stop = false;
 
     r->power1 = r->power2 = 1;
-    par_for(chunks(r->n), start_task, r);
     for (uint64_t epoch = 1; epoch <= epochs && !stop; epoch++) {
         ERR_TRY(train_epoch(r, epoch));
         r->m->epochs = epoch;
         if (watch == NULL)
             continue;
-        keep(r);
+        ERR_TRY(keep(r));
         ERR_TRY(watch->epoch(watch->arg, r->m, epoch, &stop));
     }
-    if (watch == NULL)
-        keep(r);
-    return ERR_OK;
+    return watch == NULL ? keep(r) : ERR_OK;
+}
+
+static enum err train_cuda(struct run *r, const struct rec_watch *watch)
+{
+    const struct rec_contrast_opts loss = loss_of(r->o, r->d);
+    enum err e =
+        rec_graph_cuda_new(&r->cuda, &r->graph, r->d, &loss,
+                           (size_t)r->o->layers, (float)r->o->reg, r->e);
+
+    if (e == ERR_OK)
+        e = train(r, watch);
+    rec_graph_cuda_free(r->cuda);
+    return e;
 }
 
 static enum err prepare_and_train(struct run *r, const struct rec_watch *watch)
@@ -318,6 +341,9 @@ static enum err prepare_and_train(struct run *r, const struct rec_watch *watch)
     const struct rec_contrast_opts loss = loss_of(r->o, r->d);
 
     ERR_TRY(rec_graph_build(&r->graph, r->d));
+    par_for(chunks(r->n), start_task, r);
+    if (device_cuda() != NULL)
+        return train_cuda(r, watch);
     ERR_TRY(rec_contrast_init(&r->loss, r->d, &loss));
     return train(r, watch);
 }
@@ -413,6 +439,7 @@ const struct rec_model_ops rec_model_lightgcn = {
     .iterates = true,
     .fit_bytes = fit_bytes,
     .fit = fit,
+    .on_device = true,
     .embed = embed,
     .item_vectors = item_vectors,
     .valid = valid,

@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "kernels/elem.h"
 #include "nn/order.h"
+#include "rec/train_cuda.h"
 
 #define CHUNK REC_PAIRS_CHUNK
 #define NONE UINT32_MAX
@@ -38,6 +39,7 @@ struct pairs {
     uint64_t *name;        /* [n_rows] of the row, for its order */
     uint32_t *order;       /* [n_rows] */
     struct room *room;     /* [threads] */
+    struct rec_cuda *cuda; /* or NULL */
     /* the batch: */
     uint64_t epoch;
     size_t first, rows, chunks; /* rows first..first+rows-1 of order */
@@ -329,7 +331,7 @@ static void adam_task(void *arg, size_t task, size_t thread)
                         &s->adam);
 }
 
-static void adam(struct pairs *p, const float *grad, uint64_t steps, double lr)
+static struct krn_adam rate(const struct pairs *p, uint64_t steps, double lr)
 {
     double fade1 = 1, fade2 = 1;
 
@@ -337,15 +339,11 @@ static void adam(struct pairs *p, const float *grad, uint64_t steps, double lr)
         fade1 *= .9;
         fade2 *= .999;
     }
-    struct step s = {p,
-                     grad,
-                     {.lr = (float)(lr * sqrt(1 - fade2) / (1 - fade1)),
-                      .beta1 = .9f,
-                      .beta2 = .999f,
-                      .eps = 1e-8f,
-                      .decay = (float)(lr * p->o->reg)}};
-
-    par_for((p->n + ADAM_ROWS - 1) / ADAM_ROWS, adam_task, &s);
+    return (struct krn_adam){.lr = (float)(lr * sqrt(1 - fade2) / (1 - fade1)),
+                             .beta1 = .9f,
+                             .beta2 = .999f,
+                             .eps = 1e-8f,
+                             .decay = (float)(lr * p->o->reg)};
 }
 
 /* --- epochs
@@ -362,20 +360,49 @@ static double cosine(double x)
     return .5 + .5 * y * (1.5703125 - y2 * (0.6425781 - 0.0722656 * y2));
 }
 
-static void step(struct pairs *p, uint64_t done, uint64_t of)
+static enum err step_cuda(struct pairs *p, const struct krn_adam *how)
 {
-    par_for(p->chunks, chunk_task, p);
-    scatter(p);
-    adam(p, p->grad, done + 1, p->o->lr * cosine((double)done / (double)of));
+    ERR_TRY(rec_cuda_compare(p->cuda, p->cuda->e, p->first, p->rows,
+                             rng_derive(p->m->seed, RNG_NEGATIVE, p->epoch),
+                             p->first / CHUNK));
+    return rec_cuda_adam(p->cuda, p->cuda->grad, how);
 }
 
-static void fill_model(struct pairs *p)
+static enum err step(struct pairs *p, uint64_t done, uint64_t of)
+{
+    struct step s = {
+        p, p->grad,
+        rate(p, done + 1, p->o->lr * cosine((double)done / (double)of))};
+
+    if (p->cuda != NULL)
+        return step_cuda(p, &s.adam);
+    par_for(p->chunks, chunk_task, p);
+    scatter(p);
+    par_for((p->n + ADAM_ROWS - 1) / ADAM_ROWS, adam_task, &s);
+    return ERR_OK;
+}
+
+static enum err fill_model(struct pairs *p)
 {
     const size_t d = p->o->dim, users = p->d->n_users;
 
+    if (p->cuda != NULL)
+        ERR_TRY(device_get(p->e, p->cuda->e, p->n * d * sizeof(float)));
     memcpy(rec_model_array(p->m, "users"), p->e, users * d * sizeof(float));
     memcpy(rec_model_array(p->m, "items"), p->e + users * d,
            p->d->n_items * d * sizeof(float));
+    return ERR_OK;
+}
+
+static enum err order(struct pairs *p)
+{
+    char why[KRN_CUDA_WHY] = "";
+
+    if (p->cuda == NULL)
+        return nn_order(p->order, p->name, p->d->n_rows, p->m->seed, p->epoch);
+    p->cuda->by.seed = p->m->seed;
+    p->cuda->by.epoch = p->epoch;
+    return device_said(device_cuda()->order(&p->cuda->by, why), why);
 }
 
 static enum err epoch(struct pairs *p)
@@ -383,13 +410,13 @@ static enum err epoch(struct pairs *p)
     const size_t batch = batch_of(p->d, p->o);
     const uint64_t steps = (p->d->n_rows + batch - 1) / batch;
 
-    ERR_TRY(nn_order(p->order, p->name, p->d->n_rows, p->m->seed, p->epoch));
+    ERR_TRY(order(p));
     for (uint64_t s = 0; s < steps; s++) {
         p->first = s * batch;
         p->rows =
             p->d->n_rows - p->first < batch ? p->d->n_rows - p->first : batch;
         p->chunks = chunks_of(p->rows);
-        step(p, (p->epoch - 1) * steps + s, p->o->epochs * steps);
+        ERR_TRY(step(p, (p->epoch - 1) * steps + s, p->o->epochs * steps));
         if (log_stopping())
             return err_set(ERR_STOPPED, "training was interrupted");
     }
@@ -406,12 +433,11 @@ static enum err run(struct pairs *p, const struct rec_watch *watch)
         p->m->epochs = p->epoch;
         log_tick("training", p->epoch, p->o->epochs, NULL);
         if (watch != NULL) {
-            fill_model(p);
+            ERR_TRY(fill_model(p));
             ERR_TRY(watch->epoch(watch->arg, p->m, p->epoch, &stop));
         }
     }
-    fill_model(p);
-    return ERR_OK;
+    return fill_model(p);
 }
 
 /* --- start
@@ -467,17 +493,18 @@ static void take_rooms(struct pairs *p, struct mem_scratch *s)
 
 static void take_all(struct pairs *p, struct mem_scratch *s)
 {
-    const size_t d = p->o->dim, rows = p->d->n_rows;
-    const size_t batch = batch_of(p->d, p->o);
+    const size_t d = p->o->dim, batch = batch_of(p->d, p->o);
     const size_t negatives = chunks_of(batch) * p->o->negatives;
 
     p->e = mem_take(s, p->n, d, sizeof(float));
+    p->user_of = mem_take(s, p->d->n_rows, 1, sizeof(*p->user_of));
+    p->name = mem_take(s, p->d->n_rows, 1, sizeof(*p->name));
+    if (device_cuda() != NULL) /* the others are there */
+        return;
     p->mean = mem_take(s, p->n, d, sizeof(float));
     p->var = mem_take(s, p->n, d, sizeof(float));
     p->grad = mem_take(s, p->n, d, sizeof(float));
-    p->user_of = mem_take(s, rows, 1, sizeof(*p->user_of));
-    p->name = mem_take(s, rows, 1, sizeof(*p->name));
-    p->order = mem_take(s, rows, 1, sizeof(*p->order));
+    p->order = mem_take(s, p->d->n_rows, 1, sizeof(*p->order));
     p->pull = mem_take(s, 2 * batch + negatives, d, sizeof(float));
     p->coef = mem_take(s, batch, 1, sizeof(float));
     p->drawn = mem_take(s, negatives, 1, sizeof(*p->drawn));
@@ -486,6 +513,32 @@ static void take_all(struct pairs *p, struct mem_scratch *s)
     p->from = mem_take(s, 2 * batch + negatives, 1, sizeof(*p->from));
     p->times = mem_take(s, 2 * batch + negatives, 1, sizeof(*p->times));
     take_rooms(p, s);
+}
+
+static enum err fit_cuda(struct pairs *p, const struct rec_watch *watch)
+{
+    static const enum krn_cuda_loss loss[] = {
+        [REC_PAIRS_BPR] = KRN_CUDA_BPR,
+        [REC_PAIRS_HARD] = KRN_CUDA_HARD,
+        [REC_PAIRS_SOFTMAX] = KRN_CUDA_SOFTMAX,
+    };
+    const struct krn_cuda_compare how = {.chunk = CHUNK,
+                                         .negatives = p->o->negatives,
+                                         .loss = loss[p->o->loss],
+                                         .temperature =
+                                             (float)p->o->temperature};
+    struct rec_cuda c;
+    enum err e = rec_cuda_open(&c, p->d, p->o->dim, p->e, p->user_of,
+                               batch_of(p->d, p->o), &how);
+
+    p->cuda = &c;
+    c.by.dev_a = device_take(&c.room, p->name, p->d->n_rows * sizeof(*p->name));
+    if (e == ERR_OK)
+        e = c.room.e;
+    if (e == ERR_OK)
+        e = run(p, watch);
+    device_room_drop(&c.room);
+    return e;
 }
 
 enum err rec_pairs_fit(struct rec_model *m, const struct rec_data *d,
@@ -501,7 +554,7 @@ enum err rec_pairs_fit(struct rec_model *m, const struct rec_data *d,
     if (e == ERR_OK) {
         name_rows(&p);
         par_for(p.n, start_task, &p);
-        e = run(&p, watch);
+        e = device_cuda() != NULL ? fit_cuda(&p, watch) : run(&p, watch);
     }
     mem_drop(&s);
     return e;

@@ -214,5 +214,6 @@ const struct cmd cmd_forget = {
     .help = "take people out of records, models and disk; certify it",
     .opts = rows,
     .values = &v,
+    .on_device = true,
     .run = run,
 };

@@ -1,5 +1,6 @@
 /* src/cmd_info.c - what the store holds. */
 #include <stdio.h>
+#include <string.h>
 
 #include "src/ui.h"
 
@@ -9,12 +10,12 @@ static enum err add_json(void *arg, const struct sto_model *m)
 
     key_hex(m->digest, KEY_DIGEST_BYTES, hex);
     (void)json_array_append_new(
-        arg,
-        json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:f, s:I}", "name",
-                  m->name, "model", m->model, "shards", (json_int_t)m->shards,
-                  "partition", m->partition, "aggregate", m->aggregate,
-                  "digest", hex, "trained_at", (json_int_t)m->trained_at,
-                  "seconds", m->seconds, "seed", (json_int_t)m->seed));
+        arg, json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:f, s:I, s:s}",
+                       "name", m->name, "model", m->model, "shards",
+                       (json_int_t)m->shards, "partition", m->partition,
+                       "aggregate", m->aggregate, "digest", hex, "trained_at",
+                       (json_int_t)m->trained_at, "seconds", m->seconds, "seed",
+                       (json_int_t)m->seed, "device", m->device));
     return ERR_OK;
 }
 
@@ -24,8 +25,9 @@ static enum err print_model(void *arg, const struct sto_model *m)
 
     (void)arg;
     key_hex(m->digest, KEY_DIGEST_BYTES, hex);
-    printf("  %-16s %-10s %8.2f s  digest %.16s\n", m->name, m->model,
-           m->seconds, hex);
+    printf("  %-16s %-10s %8.2f s  digest %.16s%s%s\n", m->name, m->model,
+           m->seconds, hex, strcmp(m->device, "cpu") != 0 ? "  " : "",
+           strcmp(m->device, "cpu") != 0 ? m->device : "");
     return ERR_OK;
 }
 

@@ -49,5 +49,6 @@ const struct cmd cmd_repair = {
     .help = "repair the models that a deferred or interrupted forget left",
     .opts = rows,
     .values = &v,
+    .on_device = true,
     .run = run,
 };

@@ -181,6 +181,8 @@ struct sto_model {
     char *training; /* JSON object text: the other options of the run (shards,
                        validation ...), so that it can be repeated; owned */
     unsigned char rows[KEY_DIGEST_BYTES]; /* of the rows that it learnt from */
+    char device[STO_NAME_BYTES]; /* that trained it, where bits hang on it; ""
+                                    is "cpu" */
     uint64_t removals; /* sto_removals() when those rows were read, + 1; 0: not
                           checked */
 };

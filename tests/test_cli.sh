@@ -173,7 +173,7 @@ refuses 2 'leave --shards out' "$recd" train --model dpsvd --shards 2
 refuses 2 'keeps to its epsilon alone' "$recd" rerank train --base dpsvd --model prm
 refuses 2 'name the file that has them' "$recd" import --public --catalogue missing.csv
 refuses 2 'no option --frobnicate' "$recd" train --model ease --frobnicate
-refuses 2 'train runs on the CPU alone' "$recd" --device cuda train --model ease
+refuses 2 'export runs on the CPU alone' "$recd" --device cuda export
 refuses 1 'recd-cuda.so cannot be opened' env RECD_CUDA_MODULE=/nowhere "$recd" --device cuda evaluate --name ease
 refuses 1 'the store holds no model "nix"' "$recd" remove nix
 printf 'user,item,rating\na,b,c\n' >bad.csv

@@ -33,6 +33,7 @@ struct job {
     const struct unl_parts *before; /* or NULL */
     const unsigned char *digest;    /* [n][KEY_DIGEST_BYTES] of before */
     bool ask;                       /* only find out which would be trained */
+    bool moved;                     /* nothing of before can be kept */
     struct shard *shard;            /* [n] */
     size_t n, done;
 };
@@ -73,7 +74,7 @@ static enum err train_shard(struct job *j, size_t s)
     free(keep);
     if (e == ERR_OK && rows.n_rows > 0) {
         rec_data_digest(&rows, out->rows);
-        if (j->before != NULL && s < j->before->n &&
+        if (!j->moved && j->before != NULL && s < j->before->n &&
             memcmp(out->rows, j->digest + s * KEY_DIGEST_BYTES,
                    KEY_DIGEST_BYTES) == 0)
             out->kept = j->before->shard[s];
@@ -434,6 +435,7 @@ static enum err repair_parts(struct rec_model **out, struct rec_model *m,
                     .before = p,
                     .digest = rec_model_array(m, "rows"),
                     .ask = out == NULL,
+                    .moved = what->moved,
                     .n = p->n};
     uint8_t *assign = mem_array(d->n_rows, 1);
     enum err e = assign == NULL ? no_memory() : ERR_OK;
@@ -481,6 +483,27 @@ static enum err repair_whole(struct rec_model **out, struct sto_view *v,
     return unl_train(out, like, &what->plan, d, NULL, &result);
 }
 
+/* Bits are those of the device that makes them: shards of two devices would be
+ * a model that no training gives. */
+static bool is_moved(const struct rec_model_ops *ops,
+                     const struct sto_model *info)
+{
+    char word[DEVICE_WORD];
+
+    rec_model_device(ops, word);
+    return strcmp(word, info->device[0] != '\0' ? info->device : "cpu") != 0;
+}
+
+static void say_moved(const struct sto_model *info, const struct rec_model *m)
+{
+    char word[DEVICE_WORD];
+
+    rec_model_device(m->ops, word);
+    log_info("model %s was trained on \"%s\": all of it is trained again, on "
+             "\"%s\"",
+             info->name, info->device[0] != '\0' ? info->device : "cpu", word);
+}
+
 static enum err repair(struct rec_model **out, struct sto_view *v,
                        const struct sto_model *info, const struct rec_data *d,
                        struct rec_model *like, struct unl_repair *what)
@@ -492,12 +515,15 @@ static enum err repair(struct rec_model **out, struct sto_view *v,
     ERR_TRY(unl_plan_parse(&what->plan, info->training, &what->texts));
     ERR_TRY(unl_plan_open(&what->plan, sto_view_dir(v)));
     ERR_TRY(unl_plan_secret(like, sto_view_dir(v)));
+    what->moved = is_moved(like->ops, info);
     what->exact = what->plan.shards == 1 ||
                   unl_partition_find(what->plan.partition)->exact;
     rec_data_digest(d, rows);
     what->changed = memcmp(rows, info->rows, sizeof(rows)) != 0;
     if (!what->changed || d->n_rows == 0)
         return ERR_OK;
+    if (what->moved && out != NULL)
+        say_moved(info, like);
     if (what->plan.shards == 1)
         return repair_whole(out, v, info->name, like, d, what);
     ERR_TRY(unl_open(&old, v, info->name, NULL));

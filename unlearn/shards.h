@@ -64,6 +64,7 @@ struct unl_repair {
     uint32_t *part;
     size_t n_parts, of_parts;
     bool exact;   /* the partition is exact */
+    bool moved;   /* another device made it: all of it is trained again */
     bool changed; /* the rows are not those of before */
 };
 
