@@ -100,6 +100,15 @@ struct rec_model_ops {
                            const struct rec_counts *c);
     uint64_t (*pair_weight)(const void *opts, size_t n_rows);
 
+    /* Change the arrays of m, which learnt from d and whose arrays may be
+     * written, to those that the rows r with keep[r] give, but for rounding,
+     * and at once; gone[n_items]: items that leave, of which no row is kept.
+     * The shapes in m->array[] become those of what is left; keys and
+     * popularity are the caller's: rec_model_correct().  On error nothing was
+     * touched; ERR_ARG: fitting is as quick.  NULL: there is no such way. */
+    enum err (*correct)(struct rec_model *m, const struct rec_data *d,
+                        const uint8_t *keep, const uint8_t *gone);
+
     /* Exactly one of the two ways to score is there.
      *
      * Inner products: embed() writes one vector per query person, [n][d], by
@@ -190,6 +199,16 @@ ERR_CHECK
 enum err rec_model_refit(struct rec_model *m, const struct rec_data *d,
                          const struct rec_model *before);
 
+/*
+ * Change the file of a model, which rec_model_open_edit() opened and which
+ * learnt from d, to what is left of the rows (ops->correct, which must be
+ * there): it serves when this returns, and its state is STO_INTERIM.  Errors:
+ * those of ops->correct leave it as it was; ERR_IO leaves it torn.
+ */
+ERR_CHECK
+enum err rec_model_correct(struct rec_model *m, const struct rec_data *d,
+                           const uint8_t *keep, const uint8_t *gone);
+
 void rec_model_digest(const struct rec_model *m,
                       unsigned char digest[KEY_DIGEST_BYTES]);
 
@@ -224,5 +243,11 @@ enum err rec_model_load(struct rec_model *m, struct sto_view *v,
 ERR_CHECK
 enum err rec_model_open(struct rec_model **out, struct sto_view *v,
                         const char *name, struct sto_model *info);
+
+/* The same with arrays that may be written, for rec_model_correct(): errors of
+ * sto_weights_edit(). */
+ERR_CHECK
+enum err rec_model_open_edit(struct rec_model **out, struct sto_view *v,
+                             const char *name);
 
 #endif

@@ -24,8 +24,10 @@ static enum err print_model(void *arg, const struct sto_model *m)
 
     (void)arg;
     key_hex(m->digest, KEY_DIGEST_BYTES, hex);
-    printf("  %-16s %-10s %8.2f s  digest %.16s\n", m->name, m->model,
-           m->seconds, hex);
+    printf("  %-16s %-10s %8.2f s  %s %.16s\n", m->name, m->model, m->seconds,
+           m->state == STO_WHOLE ? "digest" : "corrected, before it", hex);
+    if (m->state != STO_WHOLE)
+        puts("                   waits for `recd repair`");
     return ERR_OK;
 }
 

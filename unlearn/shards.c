@@ -495,7 +495,8 @@ static enum err repair(struct rec_model **out, struct sto_view *v,
     what->exact = what->plan.shards == 1 ||
                   unl_partition_find(what->plan.partition)->exact;
     rec_data_digest(d, rows);
-    what->changed = memcmp(rows, info->rows, sizeof(rows)) != 0;
+    what->changed = info->state != STO_WHOLE ||
+                    memcmp(rows, info->rows, sizeof(rows)) != 0;
     if (!what->changed || d->n_rows == 0)
         return ERR_OK;
     if (what->plan.shards == 1)
