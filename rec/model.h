@@ -25,6 +25,8 @@
 
 #define REC_ARRAYS_MAX 8192
 
+struct rec_stage;
+
 struct rec_model {
     const struct rec_model_ops *ops;
     void *opts;               /* ops->opts_bytes, filled by ops->opts; owned */
@@ -46,6 +48,8 @@ struct rec_model {
     void (*parts_free)(void *parts);
     void *block;              /* what array[].data point into, when trained */
     struct sto_weights saved; /* the same, when opened from a store */
+    const struct rec_stage *stage; /* of a training in several (rec/stage.h), or
+                                      NULL; borrowed while it is fitted */
     void *texts;              /* of options that were read from JSON; owned */
 };
 
@@ -74,6 +78,7 @@ struct rec_model_ops {
     const char *help; /* one line, no full stop */
     const struct opt *opts; /* the model's own options */
     size_t opts_bytes;
+    bool stages;    /* can go on where a stage before ended (rec/stage.h) */
     bool iterates;  /* has epochs: calls watch, honours the option "epochs" */
     bool secretive; /* draws noise that nobody may know, from m->secret */
 

@@ -27,6 +27,7 @@
 #include "nn/order.h"
 #include "rec/fold.h"
 #include "rec/model.h"
+#include "rec/stage.h"
 
 struct wmf_opts {
     int64_t dim, epochs, batch;
@@ -340,11 +341,12 @@ static enum err epoch(struct wmf *w)
 
 static enum err run(struct wmf *w, const struct rec_watch *watch)
 {
-    const uint64_t epochs = (uint64_t)w->o->epochs;
+    const uint64_t epochs = rec_stage_to(w->m, (uint64_t)w->o->epochs);
     const size_t dim = (size_t)w->o->dim;
     bool stop = false;
 
-    for (w->epoch = 1; w->epoch <= epochs && !stop; w->epoch++) {
+    w->epoch = rec_stage_from(w->m) + 1;
+    for (; w->epoch <= epochs && !stop; w->epoch++) {
         ERR_TRY(epoch(w));
         w->m->epochs = w->epoch;
         log_tick("training", w->epoch, epochs, NULL);
@@ -374,7 +376,18 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
     } else {
         start(w.p, w.p_sum, d->user_key, d->n_users, m->seed, o);
         start(w.q, w.q_sum, d->item_key, d->n_items, ~m->seed, o);
-        e = run(&w, watch);
+        const struct rec_stage_part part[] = {
+            {"users", REC_OF_USERS, w.p, dim},
+            {"users.sum", REC_OF_USERS, w.p_sum, dim},
+            {"items", REC_OF_ITEMS, w.q, dim},
+            {"items.sum", REC_OF_ITEMS, w.q_sum, dim},
+        };
+
+        e = rec_stage_begin(m, d, part, 4);
+        if (e == ERR_OK)
+            e = run(&w, watch);
+        if (e == ERR_OK)
+            e = rec_stage_end(m, d, part, 4);
     }
     mem_drop(&s);
     return e;
@@ -386,6 +399,7 @@ const struct rec_model_ops rec_model_wmf = {
     .help = "weighted matrix factorisation on whole rows (WMF)",
     .opts = rows,
     .opts_bytes = sizeof(struct wmf_opts),
+    .stages = true,
     .iterates = true,
     .fit_bytes = fit_bytes,
     .fit = fit,
