@@ -98,6 +98,7 @@ const struct rec_model_ops rec_model_bpr = {
     .help = "matrix factorisation by comparisons (BPR)",
     .opts = rows,
     .opts_bytes = sizeof(struct bpr_opts),
+    .stages = true,
     .iterates = true,
     .fit_bytes = fit_bytes,
     .fit = fit,

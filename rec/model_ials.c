@@ -26,6 +26,7 @@
 #include "rec/als.h"
 #include "rec/als_cuda.h"
 #include "rec/model.h"
+#include "rec/stage.h"
 
 struct ials_opts {
     int64_t dim, epochs, steps;
@@ -97,7 +98,7 @@ static void start_task(void *arg, size_t i, size_t thread)
         f->items[i * d + k] = wide * (rng_f32(seed, RNG_INIT, k) - 0.5f);
 }
 
-static enum err start(struct fit *f)
+static enum err start(struct fit *f, const struct rec_stage_part *part)
 {
     par_for(f->d->n_items, start_task, f);
     if (device_cuda() != NULL) {
@@ -106,6 +107,7 @@ static enum err start(struct fit *f)
             (size_t)f->o->dim, exact(f->o), f->users, f->items));
         return rec_als_cuda_turn(f->cuda, false);
     }
+    ERR_TRY(rec_stage_begin(f->m, f->d, part, 2));
     return rec_als_turn(f->items, f->d->n_items, f->users, f->d->n_users,
                         (size_t)f->o->dim, f->gram);
 }
@@ -193,12 +195,18 @@ static enum err stopped(void)
 
 static enum err run(struct fit *f, const struct rec_watch *watch)
 {
-    const uint64_t epochs = (uint64_t)f->o->epochs;
+    const uint64_t epochs = rec_stage_to(f->m, (uint64_t)f->o->epochs);
+    const size_t dim = (size_t)f->o->dim;
+    const struct rec_stage_part part[] = {
+        {"users", REC_OF_USERS, f->users, dim},
+        {"items", REC_OF_ITEMS, f->items, dim},
+    };
     bool stop = false;
 
     f->m->epochs = 0;
-    ERR_TRY(start(f));
-    for (uint64_t epoch = 1; epoch <= epochs && !stop; epoch++) {
+    ERR_TRY(start(f, part));
+    for (uint64_t epoch = rec_stage_from(f->m) + 1; epoch <= epochs && !stop;
+         epoch++) {
         ERR_TRY(stopped());
         ERR_TRY(solve_users(f));
         ERR_TRY(stopped());
@@ -210,7 +218,7 @@ static enum err run(struct fit *f, const struct rec_watch *watch)
         if (watch != NULL)
             ERR_TRY(watch->epoch(watch->arg, f->m, epoch, &stop));
     }
-    return ERR_OK;
+    return rec_stage_end(f->m, f->d, part, 2);
 }
 
 static enum err check_values(const struct rec_data *d,
@@ -332,6 +340,7 @@ const struct rec_model_ops rec_model_ials = {
     .help = "implicit ALS: weighted matrix factorisation in exact steps",
     .opts = rows,
     .opts_bytes = sizeof(struct ials_opts),
+    .stages = true,
     .iterates = true,
     .fit_bytes = fit_bytes,
     .fit = fit,

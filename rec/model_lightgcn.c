@@ -34,6 +34,7 @@
 #include "rec/graph.h"
 #include "rec/graph_cuda.h"
 #include "rec/model.h"
+#include "rec/stage.h"
 
 struct lightgcn_opts {
     int64_t dim, layers, epochs, batch, negatives;
@@ -254,7 +255,7 @@ static enum err train_epoch(struct run *r, uint64_t epoch)
 {
     const size_t n = r->d->n_rows;
     const uint64_t each = (n + r->batch - 1) / r->batch;
-    const uint64_t all = each * (uint64_t)r->o->epochs;
+    const uint64_t all = each * rec_stage_all(r->m, (uint64_t)r->o->epochs);
     char note[32] = "";
 
     ERR_TRY(shuffle(r, epoch));
@@ -308,11 +309,12 @@ static enum err keep(struct run *r)
 
 static enum err train(struct run *r, const struct rec_watch *watch)
 {
-    const uint64_t epochs = (uint64_t)r->o->epochs;
+    const uint64_t epochs = rec_stage_to(r->m, (uint64_t)r->o->epochs);
+    const uint64_t from = rec_stage_from(r->m);
     bool stop = false;
 
-    r->power1 = r->power2 = 1;
-    for (uint64_t epoch = 1; epoch <= epochs && !stop; epoch++) {
+    r->step = from * ((r->d->n_rows + r->batch - 1) / r->batch);
+    for (uint64_t epoch = from + 1; epoch <= epochs && !stop; epoch++) {
         ERR_TRY(train_epoch(r, epoch));
         r->m->epochs = epoch;
         if (watch == NULL)
@@ -330,10 +332,37 @@ static enum err train_cuda(struct run *r, const struct rec_watch *watch)
         rec_graph_cuda_new(&r->cuda, &r->graph, r->d, &loss,
                            (size_t)r->o->layers, (float)r->o->reg, r->e);
 
+    r->power1 = r->power2 = 1;
     if (e == ERR_OK)
         e = train(r, watch);
     rec_graph_cuda_free(r->cuda);
     return e;
+}
+
+/* The epochs, from where a stage before ended. */
+static enum err train_stage(struct run *r, const struct rec_watch *watch)
+{
+    const size_t people = r->d->n_users * r->dim;
+    float power[4] = {1, 0, 1, 0}; /* a double is two floats, nearly */
+    const struct rec_stage_part part[] = {
+        {"user", REC_OF_USERS, r->e, r->dim},
+        {"user.m1", REC_OF_USERS, r->m1, r->dim},
+        {"user.m2", REC_OF_USERS, r->m2, r->dim},
+        {"item", REC_OF_ITEMS, r->e + people, r->dim},
+        {"item.m1", REC_OF_ITEMS, r->m1 + people, r->dim},
+        {"item.m2", REC_OF_ITEMS, r->m2 + people, r->dim},
+        {"powers", REC_OF_ALL, power, 4},
+    };
+
+    ERR_TRY(rec_stage_begin(r->m, r->d, part, 7));
+    r->power1 = (double)power[0] + (double)power[1];
+    r->power2 = (double)power[2] + (double)power[3];
+    ERR_TRY(train(r, watch));
+    power[0] = (float)r->power1;
+    power[1] = (float)(r->power1 - (double)power[0]);
+    power[2] = (float)r->power2;
+    power[3] = (float)(r->power2 - (double)power[2]);
+    return rec_stage_end(r->m, r->d, part, 7);
 }
 
 static enum err prepare_and_train(struct run *r, const struct rec_watch *watch)
@@ -345,7 +374,7 @@ static enum err prepare_and_train(struct run *r, const struct rec_watch *watch)
     if (device_cuda() != NULL)
         return train_cuda(r, watch);
     ERR_TRY(rec_contrast_init(&r->loss, r->d, &loss));
-    return train(r, watch);
+    return train_stage(r, watch);
 }
 
 static enum err fit(struct rec_model *m, const struct rec_data *d,
@@ -436,6 +465,7 @@ const struct rec_model_ops rec_model_lightgcn = {
     .help = "LightGCN: vectors smoothed over the graph of who met what",
     .opts = rows,
     .opts_bytes = sizeof(struct lightgcn_opts),
+    .stages = true,
     .iterates = true,
     .fit_bytes = fit_bytes,
     .fit = fit,

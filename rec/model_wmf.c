@@ -28,6 +28,7 @@
 #include "nn/order.h"
 #include "rec/fold.h"
 #include "rec/model.h"
+#include "rec/stage.h"
 #include "rec/wmf_cuda.h"
 
 struct wmf_opts {
@@ -353,11 +354,12 @@ static enum err epoch(struct wmf *w, bool look)
 
 static enum err run(struct wmf *w, const struct rec_watch *watch)
 {
-    const uint64_t epochs = (uint64_t)w->o->epochs;
+    const uint64_t epochs = rec_stage_to(w->m, (uint64_t)w->o->epochs);
     const size_t dim = (size_t)w->o->dim;
     bool stop = false;
 
-    for (w->epoch = 1; w->epoch <= epochs && !stop; w->epoch++) {
+    w->epoch = rec_stage_from(w->m) + 1;
+    for (; w->epoch <= epochs && !stop; w->epoch++) {
         ERR_TRY(epoch(w, watch != NULL));
         w->m->epochs = w->epoch;
         log_tick("training", w->epoch, epochs, NULL);
@@ -387,6 +389,22 @@ static enum err run_cuda(struct wmf *w, const struct rec_watch *watch)
     return e;
 }
 
+/* The epochs, from where a stage before ended. */
+static enum err run_stage(struct wmf *w, const struct rec_watch *watch)
+{
+    const size_t dim = (size_t)w->o->dim;
+    const struct rec_stage_part part[] = {
+        {"users", REC_OF_USERS, w->p, dim},
+        {"users.sum", REC_OF_USERS, w->p_sum, dim},
+        {"items", REC_OF_ITEMS, w->q, dim},
+        {"items.sum", REC_OF_ITEMS, w->q_sum, dim},
+    };
+
+    ERR_TRY(rec_stage_begin(w->m, w->d, part, 4));
+    ERR_TRY(run(w, watch));
+    return rec_stage_end(w->m, w->d, part, 4);
+}
+
 static enum err fit(struct rec_model *m, const struct rec_data *d,
                     const struct rec_watch *watch)
 {
@@ -408,7 +426,7 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
     } else {
         start(w.p, d->user_key, d->n_users, m->seed, o);
         start(w.q, d->item_key, d->n_items, ~m->seed, o);
-        e = device_cuda() != NULL ? run_cuda(&w, watch) : run(&w, watch);
+        e = device_cuda() != NULL ? run_cuda(&w, watch) : run_stage(&w, watch);
     }
     mem_drop(&s);
     return e;
@@ -420,6 +438,7 @@ const struct rec_model_ops rec_model_wmf = {
     .help = "weighted matrix factorisation on whole rows (WMF)",
     .opts = rows,
     .opts_bytes = sizeof(struct wmf_opts),
+    .stages = true,
     .iterates = true,
     .fit_bytes = fit_bytes,
     .fit = fit,

@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "kernels/elem.h"
 #include "nn/order.h"
+#include "rec/stage.h"
 #include "rec/train_cuda.h"
 
 #define CHUNK REC_PAIRS_CHUNK
@@ -416,7 +417,8 @@ static enum err epoch(struct pairs *p)
         p->rows =
             p->d->n_rows - p->first < batch ? p->d->n_rows - p->first : batch;
         p->chunks = chunks_of(p->rows);
-        ERR_TRY(step(p, (p->epoch - 1) * steps + s, p->o->epochs * steps));
+        ERR_TRY(step(p, (p->epoch - 1) * steps + s,
+                     rec_stage_all(p->m, p->o->epochs) * steps));
         if (log_stopping())
             return err_set(ERR_STOPPED, "training was interrupted");
     }
@@ -425,13 +427,15 @@ static enum err epoch(struct pairs *p)
 
 static enum err run(struct pairs *p, const struct rec_watch *watch)
 {
+    const uint64_t epochs = rec_stage_to(p->m, p->o->epochs);
     bool stop = false;
 
     p->m->epochs = 0;
-    for (p->epoch = 1; p->epoch <= p->o->epochs && !stop; p->epoch++) {
+    p->epoch = rec_stage_from(p->m) + 1;
+    for (; p->epoch <= epochs && !stop; p->epoch++) {
         ERR_TRY(epoch(p));
         p->m->epochs = p->epoch;
-        log_tick("training", p->epoch, p->o->epochs, NULL);
+        log_tick("training", p->epoch, epochs, NULL);
         if (watch != NULL) {
             ERR_TRY(fill_model(p));
             ERR_TRY(watch->epoch(watch->arg, p->m, p->epoch, &stop));
@@ -541,6 +545,24 @@ static enum err fit_cuda(struct pairs *p, const struct rec_watch *watch)
     return e;
 }
 
+/* The epochs, from where a stage before ended. */
+static enum err run_stage(struct pairs *p, const struct rec_watch *watch)
+{
+    const size_t d = p->o->dim, people = p->d->n_users * d;
+    const struct rec_stage_part part[] = {
+        {"users", REC_OF_USERS, p->e, d},
+        {"users.mean", REC_OF_USERS, p->mean, d},
+        {"users.var", REC_OF_USERS, p->var, d},
+        {"items", REC_OF_ITEMS, p->e + people, d},
+        {"items.mean", REC_OF_ITEMS, p->mean + people, d},
+        {"items.var", REC_OF_ITEMS, p->var + people, d},
+    };
+
+    ERR_TRY(rec_stage_begin(p->m, p->d, part, 6));
+    ERR_TRY(run(p, watch));
+    return rec_stage_end(p->m, p->d, part, 6);
+}
+
 enum err rec_pairs_fit(struct rec_model *m, const struct rec_data *d,
                        const struct rec_pairs *o, const struct rec_watch *watch)
 {
@@ -554,7 +576,7 @@ enum err rec_pairs_fit(struct rec_model *m, const struct rec_data *d,
     if (e == ERR_OK) {
         name_rows(&p);
         par_for(p.n, start_task, &p);
-        e = device_cuda() != NULL ? fit_cuda(&p, watch) : run(&p, watch);
+        e = device_cuda() != NULL ? fit_cuda(&p, watch) : run_stage(&p, watch);
     }
     mem_drop(&s);
     return e;

@@ -25,9 +25,14 @@ static enum err print_model(void *arg, const struct sto_model *m)
 
     (void)arg;
     key_hex(m->digest, KEY_DIGEST_BYTES, hex);
-    printf("  %-16s %-10s %8.2f s  digest %.16s%s%s\n", m->name, m->model,
-           m->seconds, hex, strcmp(m->device, "cpu") != 0 ? "  " : "",
-           strcmp(m->device, "cpu") != 0 ? m->device : "");
+    const bool elsewhere = strcmp(m->device, "cpu") != 0;
+
+    printf("  %-16s %-10s %8.2f s  %s %.16s%s%s\n", m->name, m->model,
+           m->seconds,
+           m->state == STO_WHOLE ? "digest" : "corrected, before it", hex,
+           elsewhere ? "  " : "", elsewhere ? m->device : "");
+    if (m->state != STO_WHOLE)
+        puts("                   waits for `recd repair`");
     return ERR_OK;
 }
 

@@ -135,6 +135,15 @@ bool sto_model_names_file(struct sto_txn *t, const char *file);
 /* --- weights files (store/weights.c) ---------------------------------------
  */
 
+/* After "recdw" and a zero: the state; after that a one. */
+#define STO_STATE_AT 6
+#define STO_ENTRY_AT 16 /* of the first array */
+#define STO_ENTRY_BYTES 64
+#define STO_SHAPE_AT 32 /* inside an entry: rows, columns */
+
+/* The state of DIR/models/FILE; a file that cannot be read is whole. */
+enum sto_state sto_weights_state(const struct sto *st, const char *file);
+
 /* Write DIR/models/FILE so that it is there whole or not at all. */
 ERR_CHECK
 enum err sto_weights_write(const struct sto *st, const char *file,

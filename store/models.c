@@ -323,7 +323,9 @@ enum err sto_model_find(struct sto_view *v, const char *name,
     if (rc == MDB_NOTFOUND || rc == MDB_BAD_VALSIZE)
         return no_such_model(v, name);
     ERR_TRY(sto_lmdb(rc, v->st, "reading a model"));
-    return record_parse(&val, out, file);
+    ERR_TRY(record_parse(&val, out, file));
+    out->state = sto_weights_state(v->st, file);
+    return ERR_OK;
 }
 
 enum err sto_model_get(struct sto_view *v, const char *name,
@@ -355,8 +357,10 @@ enum err sto_each_model(struct sto_view *v,
         struct sto_model m = {0};
         char file[256];
 
-        if ((e = record_parse(&val, &m, file)) == ERR_OK)
+        if ((e = record_parse(&val, &m, file)) == ERR_OK) {
+            m.state = sto_weights_state(v->st, file);
             e = fn(arg, &m);
+        }
         sto_model_free(&m);
         if (e == ERR_OK)
             rc = mdb_cursor_get(cur, &key, &val, MDB_NEXT);

@@ -167,6 +167,14 @@ struct sto_array {
 };
 size_t sto_type_bytes(enum sto_type type);
 
+/* What a file of weights holds. */
+enum sto_state {
+    STO_WHOLE,   /* what its record says */
+    STO_TORN,    /* it was being changed when its program was killed */
+    STO_INTERIM, /* it was corrected for rows that left, and serves until the
+                    model is trained again: the record's digest is not its */
+};
+
 struct sto_model {
     char name[STO_NAME_BYTES];  /* as typed after --name */
     char model[STO_NAME_BYTES]; /* entry of the table of models */
@@ -185,6 +193,7 @@ struct sto_model {
                                     is "cpu" */
     uint64_t removals; /* sto_removals() when those rows were read, + 1; 0: not
                           checked */
+    enum sto_state state; /* of its file, when it was read; not written */
 };
 void sto_model_free(struct sto_model *m);
 
@@ -215,9 +224,12 @@ struct sto_weights {
     void *map;
     size_t map_bytes;
     int fd; /* holds a shared lock while the file is mapped */
+    enum sto_state state;
 };
 /* Every size in the file is checked against the file before use: ERR_FORMAT.
- * The digest is not recomputed here (sto_arrays_digest() does that). */
+ * The digest is not recomputed here (sto_arrays_digest() does that).  Waits up
+ * to two seconds for somebody who changes the file.  ERR_STALE: it is torn, or
+ * was replaced meanwhile. */
 ERR_CHECK
 enum err sto_weights_open(struct sto_view *v, const char *name,
                           struct sto_weights *out);
@@ -225,6 +237,28 @@ void sto_weights_close(struct sto_weights *w);
 /* Whether a model is known whose file is not there: a backup of the records
  * alone was put back. */
 bool sto_weights_missing(struct sto_view *v, const char *name);
+
+/*
+ * Weights to be changed where they lie (store/weights_edit.c): mapped for
+ * writing, under a lock that keeps others from opening them until _end, or
+ * until they are closed.  Between _begin and _end the file is marked as torn, on
+ * disk, so that nobody takes the half for the whole after a kill.
+ * ERR_STALE: somebody has them open, or they are not whole.
+ */
+ERR_CHECK
+enum err sto_weights_edit(struct sto_view *v, const char *name,
+                          struct sto_weights *out);
+ERR_CHECK
+enum err sto_weights_begin(struct sto_weights *w);
+/* array[n], as w->array but for fewer rows or columns: what the arrays are now;
+ * the bytes that they gave up are overwritten.  state: STO_INTERIM, or STO_WHOLE
+ * where nothing was changed.  Others may open the file now, before it is
+ * synced: a loss of power in between may leave parts of it as they were. */
+ERR_CHECK
+enum err sto_weights_end(struct sto_weights *w, const struct sto_array *array,
+                         enum sto_state state);
+ERR_CHECK
+enum err sto_weights_sync(struct sto_weights *w);
 
 ERR_CHECK
 enum err sto_each_model(struct sto_view *v,

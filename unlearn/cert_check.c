@@ -69,10 +69,11 @@ static const struct field model_fields[] = {
     {"digest", HASH_OR, false, NULL},  {"digest_before", HASH, false, NULL},
     {"exactness", EXACT, false, NULL}, {"model", TEXT, false, NULL},
     {"name", TEXT, false, NULL},       {"of_adapters", COUNT, true, NULL},
-    {"of_shards", COUNT, false, NULL}, {"options", TEXT, false, NULL},
-    {"partition", TEXT, false, NULL},  {"pending", TRUTH, false, NULL},
-    {"retrained", COUNT, false, NULL}, {"seconds", SECONDS, false, NULL},
-    {"seed", WHOLE, false, NULL},      {"shards", COUNTS, false, NULL},
+    {"of_shards", COUNT, false, NULL}, {"of_slices", COUNT, true, NULL},
+    {"options", TEXT, false, NULL},    {"partition", TEXT, false, NULL},
+    {"pending", TRUTH, false, NULL},   {"retrained", COUNT, false, NULL},
+    {"seconds", SECONDS, false, NULL}, {"seed", WHOLE, false, NULL},
+    {"shards", COUNTS, false, NULL},   {"slices", COUNTS, true, NULL},
     {NULL, END, false, NULL},
 };
 
