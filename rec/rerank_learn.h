@@ -16,9 +16,12 @@ struct rec_rerank_opts {
     const char *base, *also, *ranker, *pattern, *schedule;
     int64_t candidates, epochs, dim, batch, levels;
     double share, rate, drop, decay, sparsity;
-    int64_t places, trees, leaves, folds;
+    int64_t places, trees, leaves, folds, kept;
     double trade, shrinkage;
+    bool faithful;
 };
+
+extern const struct opt rec_rerank_rows[];
 
 /* Options that mean nothing to the re-ranker, or wrong ones: ERR_ARG. */
 ERR_CHECK
@@ -32,7 +35,7 @@ struct rec_net {
     struct nn_params *params;
     struct nn_tape *tape; /* of one pass; NULL with ways of its own */
     struct nn_tensor *x, *mask, *keys, *item, *past, *past_mask, *label,
-        *scores;
+        *scores, *learning;
     size_t batch, n, features, n_items;
     void *own;                /* of the re-ranker's ways */
     struct nn_prune *prune;   /* while learning, or NULL */
