@@ -85,6 +85,12 @@ static enum err open_parts(struct rec_generators *g, const struct rec_model *m)
     for (char *p = e == ERR_OK ? strtok_r(also, ",", &rest) : NULL;
          p != NULL && e == ERR_OK; p = strtok_r(NULL, ",", &rest))
         e = add_part(g, p, m->seed);
+    for (size_t k = g->n; k-- > 0;) {
+        if (strcmp(g->part[k]->ops->name, "itemknn") == 0)
+            g->near = g->part[k];
+    }
+    if (o->attributes)
+        g->traits = &g->own;
     free(base);
     free(also);
     return e;
@@ -95,6 +101,7 @@ static void close_parts(struct rec_generators *g)
     for (size_t k = 0; k < REC_GENERATORS; k++)
         rec_model_free(g->part[k]);
     free(g->place);
+    mem_drop(&g->s);
     *g = (struct rec_generators){.n = 0};
 }
 
@@ -114,6 +121,8 @@ static enum err train_parts(struct rec_generators *g, const struct rec_model *m,
 
     for (size_t k = 0; k < g->n && e == ERR_OK; k++)
         e = rec_model_fit(g->part[k], d, NULL);
+    if (e == ERR_OK && g->traits != NULL)
+        e = rec_traits_make(&g->own, &g->s, d);
     return e == ERR_OK ? know_popularity(g) : e;
 }
 
@@ -127,7 +136,7 @@ static double fit_bytes(const struct rec_data *d, const void *opts)
         (double)d->n_users * (double)o->candidates * (double)o->folds;
 
     /* lists, and one batch of scores; the generators check for themselves */
-    return cells * (4.0 * REC_FEATURES(REC_GENERATORS) + 12) +
+    return cells * (4.0 * REC_FEATURES_MOST + 12) +
            REC_ASK * 4.0 * REC_GENERATORS * (double)d->n_items;
 }
 
@@ -136,7 +145,7 @@ static enum err keep(struct rec_model *m, const struct rec_data *d,
                      const struct rec_generators *g, struct rec_net *k,
                      const struct rec_lessons *t)
 {
-    struct rec_array_spec more[REC_SPARSE_MOST + 5] = {
+    struct rec_array_spec more[REC_SPARSE_MOST + 9] = {
         {"mean", STO_F32, t->features, 1},
         {"unit", STO_F32, t->features, 1},
     };
@@ -150,8 +159,12 @@ static enum err keep(struct rec_model *m, const struct rec_data *d,
     if (k->how->kin)
         more[n++] =
             (struct rec_array_spec){"kin", STO_F32, d->n_items, REC_KIN};
+    if (g->traits != NULL)
+        n += rec_traits_arrays(g->traits, d, more + n);
     ERR_TRY(rec_part_gather(m, d, part, g->n, more, n));
     rec_net_store(k, m);
+    if (g->traits != NULL)
+        rec_traits_store(g->traits, m);
     if (k->how->kin)
         ERR_TRY(rec_kin_make(d, m->seed, rec_model_array(m, "kin")));
     memcpy(rec_model_array(m, "mean"), t->mean, t->features * sizeof(float));
@@ -169,7 +182,7 @@ static enum err learn_kin(struct rec_lessons *t, struct mem_scratch *s,
     float *kin;
 
     ERR_TRY(rec_reranker_find(o->ranker, &how));
-    if (!how->kin || t->kin != NULL)
+    if (!(how->kin || t->any_kin) || t->kin != NULL)
         return ERR_OK;
     kin = mem_take(s, a->n_items, REC_KIN, sizeof(*kin));
     if (kin == NULL)
@@ -228,6 +241,49 @@ static enum err make_lessons(struct rec_lessons *t, struct mem_scratch *s,
     return ERR_OK;
 }
 
+/* The lists of everybody in d, as they would be served. */
+static enum err make_asked(struct rec_lessons *ask, struct mem_scratch *s,
+                           const struct rec_model *m, const struct rec_data *d,
+                           const struct rec_data *test,
+                           const struct rec_lessons *learn)
+{
+    struct rec_generators g = {.n = 0};
+    enum err e = rec_lessons_open(ask, s, d->n_users, true);
+
+    if (e == ERR_OK)
+        e = train_parts(&g, m, d);
+    if (e == ERR_OK)
+        e = learn_kin(ask, s, m, d);
+    if (e == ERR_OK)
+        e = rec_lessons_add(ask, &g, d, test);
+    close_parts(&g);
+    if (e == ERR_OK)
+        rec_lessons_scale(learn->mean, learn->unit, learn->features, ask->x,
+                          ask->mask, ask->n * ask->list);
+    return e;
+}
+
+enum err rec_rerank_lists(const struct rec_model *m, const struct rec_data *d,
+                          const struct rec_data *test,
+                          struct rec_lessons *learn, struct rec_lessons *ask,
+                          struct mem_scratch *s)
+{
+    const struct rec_rerank_opts *o = m->opts;
+    struct rec_generators g;
+    enum err e = open_parts(&g, m);
+
+    *learn = (struct rec_lessons){.list = (size_t)o->candidates,
+                                  .features = rec_generators_features(&g),
+                                  .n_items = d->n_items,
+                                  .any_kin = true};
+    *ask = *learn;
+    ask->whole = true;
+    close_parts(&g);
+    if (e == ERR_OK)
+        e = make_lessons(learn, s, m, d);
+    return e == ERR_OK ? make_asked(ask, s, m, d, test, learn) : e;
+}
+
 static enum err fit_checked(struct rec_model *m, const struct rec_data *d)
 {
     const struct rec_rerank_opts *o = m->opts;
@@ -238,7 +294,7 @@ static enum err fit_checked(struct rec_model *m, const struct rec_data *d)
     struct rec_net k = {.n = 0};
     enum err e = open_parts(&g, m);
 
-    t.features = REC_FEATURES(g.n);
+    t.features = rec_generators_features(&g);
     close_parts(&g);
     if (e == ERR_OK)
         e = make_lessons(&t, &s, m, d);
@@ -289,7 +345,9 @@ static enum err ready(struct rec_model *m)
     for (size_t w = 0; w < g->n; w++)
         ERR_TRY(rec_part_view(m, prefix[w], g->part[w]));
     ERR_TRY(know_popularity(g));
-    const enum err e = rec_net_load(&k, m, REC_FEATURES(g->n), REC_ASK);
+    if (g->traits != NULL)
+        ERR_TRY(rec_traits_view(&g->own, m));
+    const enum err e = rec_net_load(&k, m, rec_generators_features(g), REC_ASK);
 
     rec_net_free(&k);
     return e;
@@ -377,7 +435,7 @@ static enum err score(const struct rec_model *m, const struct rec_query *q,
 {
     const struct rec_rerank_opts *o = m->opts;
     const struct rec_generators *g = m->parts;
-    const size_t list = (size_t)o->candidates, w = REC_FEATURES(g->n);
+    const size_t list = (size_t)o->candidates, w = rec_generators_features(g);
     struct rec_net k = {.n = 0};
     struct serving s;
     enum err e = serving_open(&s, m, list, w);

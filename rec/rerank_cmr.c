@@ -70,7 +70,7 @@ static const struct rec_slate_maker maker = {
     .kind = {.pointer = true,
              .pooled = true,
              .steered = true,
-             .loss = REC_SLATE_PPO},
+             .loss = REC_SLATE_POLICY},
     .judge = rec_judge_channels,
     .reward = reward,
 };

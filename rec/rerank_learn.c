@@ -34,7 +34,7 @@ static void take_lessons(struct rec_lessons *t, const struct rec_batch *b,
                 there && rec_data_has(all, first + p, b->item[p * list + k]);
             hits += label[k] > 0;
         }
-        if (hits == 0 || hits == b->len[p])
+        if (!t->whole && (hits == 0 || hits == b->len[p]))
             continue;
         memcpy(t->x + t->n * row, b->x + p * row, row * sizeof(*t->x));
         memcpy(t->item + t->n * list, b->item + p * list,

@@ -52,6 +52,9 @@ const struct opt rec_rerank_rows[] = {
     {"trade", 0, OPT_REAL, AT(trade), "0.9", 0, 1, "W",
      "mmr, dpp, cmr: weight of the score against being unlike what stands "
      "above"},
+    {"attributes", 0, OPT_BOOL, AT(attributes), NULL, 0, 0, NULL,
+     "attributes of people and items are features, too (recd import --users, "
+     "--catalogue)"},
     {"kept", 0, OPT_INT, AT(kept), "120", 1, 120, "N",
      "pier: orders of the first five that its evaluator reads"},
     {"faithful", 0, OPT_BOOL, AT(faithful), NULL, 0, 0, NULL,
@@ -62,7 +65,7 @@ const struct opt rec_rerank_rows[] = {
 
 extern const struct rec_model_ops rec_model_rerank;
 
-#define READ_BY_ALL "base also ranker candidates share folds"
+#define READ_BY_ALL "base also ranker candidates share folds attributes"
 #define READ_BY_PASS                                                           \
     "epochs dim batch rate drop decay sparsity pattern schedule levels"
 #define READ_BY_FAITHFUL "epochs batch rate drop decay"
