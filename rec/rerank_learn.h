@@ -16,9 +16,12 @@ struct rec_rerank_opts {
     const char *base, *also, *ranker, *pattern, *schedule;
     int64_t candidates, epochs, dim, batch, levels;
     double share, rate, drop, decay, sparsity;
-    int64_t places, trees, leaves, folds;
+    int64_t places, trees, leaves, folds, kept;
     double trade, shrinkage;
+    bool faithful, attributes;
 };
+
+extern const struct opt rec_rerank_rows[];
 
 /* Options that mean nothing to the re-ranker, or wrong ones: ERR_ARG. */
 ERR_CHECK
@@ -32,7 +35,7 @@ struct rec_net {
     struct nn_params *params;
     struct nn_tape *tape; /* of one pass; NULL with ways of its own */
     struct nn_tensor *x, *mask, *keys, *item, *past, *past_mask, *label,
-        *scores;
+        *scores, *learning;
     size_t batch, n, features, n_items;
     void *own;                /* of the re-ranker's ways */
     struct nn_prune *prune;   /* while learning, or NULL */
@@ -81,14 +84,16 @@ int rec_by_place(const void *a, const void *b);
 
 struct rec_lessons {
     size_t n, list, features; /* lists, items of each, features */
-    float *x;                 /* [n][list][features] */
-    float *label, *mask;      /* [n][list] */
-    uint64_t *key;            /* [n] */
-    uint32_t *item;           /* [n][list], NN_PAD behind; or NULL */
-    uint32_t *past;           /* [n][REC_PAST], NN_PAD behind; or NULL */
-    size_t n_items;           /* that they are below */
-    const float *kin;         /* [n_items][REC_KIN], or NULL */
-    float *mean, *unit;       /* [features] */
+    bool whole; /* lists without a label are kept: they are to be ordered */
+    float *x;   /* [n][list][features] */
+    float *label, *mask; /* [n][list] */
+    uint64_t *key;       /* [n] */
+    uint32_t *item;      /* [n][list], NN_PAD behind; or NULL */
+    uint32_t *past;      /* [n][REC_PAST], NN_PAD behind; or NULL */
+    size_t n_items;      /* that they are below */
+    bool any_kin; /* kinship is wanted, whatever the model's re-ranker reads */
+    const float *kin;   /* [n_items][REC_KIN], or NULL */
+    float *mean, *unit; /* [features] */
 };
 
 /* Room for `most` lists; list and features are set.  Memory from s. */
@@ -100,6 +105,17 @@ enum err rec_lessons_open(struct rec_lessons *t, struct mem_scratch *s,
 ERR_CHECK
 enum err rec_lessons_add(struct rec_lessons *t, const struct rec_generators *g,
                          const struct rec_data *a, const struct rec_data *all);
+/* What m would learn from (learn), and the lists to be ordered of everybody in
+ * d with the features that it would serve them with (ask; list number u is
+ * person u's, labels are the rows of test, which has d's universe).  The first
+ * stage and the lists are made once; any re-ranker may then learn and order.
+ * Memory from s. */
+ERR_CHECK
+enum err rec_rerank_lists(const struct rec_model *m, const struct rec_data *d,
+                          const struct rec_data *test,
+                          struct rec_lessons *learn, struct rec_lessons *ask,
+                          struct mem_scratch *s);
+
 /* All lists are there: bring their features to mean 0 and deviation 1. */
 void rec_lessons_ready(struct rec_lessons *t);
 /* x[n][w] to mean 0 and deviation 1, and 0 where there is no item. */

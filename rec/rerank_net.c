@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rec/faithful.h"
 #include "rec/rerank_learn.h"
 
 void rec_net_free(struct rec_net *k)
@@ -53,7 +54,10 @@ static enum err open_pass(struct rec_net *k, const struct rec_rerank_opts *o,
         k->past_mask = nn_tape_input(k->tape, "past_mask", 2,
                                      (size_t[]){k->batch, REC_PAST});
     }
+    if (o->faithful)
+        k->learning = nn_tape_input(k->tape, "learning", 1, (size_t[]){1});
     const struct rec_lists l = {
+        .learning = k->learning,
         .x = k->x,
         .mask = k->mask,
         .keys = k->keys,
@@ -68,10 +72,17 @@ static enum err open_pass(struct rec_net *k, const struct rec_rerank_opts *o,
         .drop = o->drop,
     };
 
-    k->scores = nn_map_add(k->tape, k->how->build(k->tape, &l),
-                           first_stage(k->tape, &l));
-    if (training) {
+    if (training)
         k->label = nn_tape_input(k->tape, "label", 2, list);
+    if (o->faithful) {
+        k->scores = k->how->faithful->build(k->tape, &l);
+        if (training)
+            loss = k->how->faithful->loss(k->tape, &l, k->scores, k->label);
+    } else {
+        k->scores = nn_map_add(k->tape, k->how->build(k->tape, &l),
+                               first_stage(k->tape, &l));
+    }
+    if (training && !o->faithful) {
         loss = nn_reduce_mean(
             k->tape, nn_loss_list(k->tape, k->scores, k->label, k->mask), NULL);
     }
@@ -120,6 +131,8 @@ enum err rec_net_order(struct rec_net *k, const struct rec_asked *a,
     if (k->how->ways != NULL)
         return k->how->ways->order(k, a, value);
     ERR_TRY(rec_net_set(k, a));
+    if (k->learning != NULL)
+        nn_tape_fill(k->tape, k->learning, 0);
     ERR_TRY(nn_tape_forward(k->tape));
     nn_tape_get(k->tape, k->scores, value);
     return ERR_OK;

@@ -4,6 +4,7 @@
 
 #include "rec/metrics.h"
 #include "rec/model.h"
+#include "rec/ready.h"
 #include "src/ui.h"
 
 /* Parse "10,20,50": up to 8 ascending numbers from 1 to 10000.  ERR_ARG. */
@@ -31,7 +32,30 @@ void cmd_rerank_print(const struct cmd_rerank_reports *r, const size_t *cut);
 /* {"recall@20": ...} */
 json_t *cmd_report_json(const struct rec_report *r, const size_t *cut);
 
+/* Lists to learn from and lists to order, wherever they come from. */
+struct cmd_rerank_job {
+    struct rec_model *m;
+    const struct rec_data *d; /* whose items the lists hold, or NULL: ids mean
+                                 nothing */
+    struct mem_scratch s;
+    struct rec_ready_lists learn, ask;
+    float *score; /* [lists to order][list], made by cmd_rerank_order()
+                   */
+    double seconds, micros; /* of learning; of ordering, a list */
+    unsigned char digest[KEY_DIGEST_BYTES];
+};
+
+/* Learn j->m by its options and keep the network in it; its digest is that of
+ * the network alone. */
+ERR_CHECK
+enum err cmd_rerank_learn(struct cmd_rerank_job *j);
+/* Order the lists with what the model keeps. */
+ERR_CHECK
+enum err cmd_rerank_order(struct cmd_rerank_job *j);
+
 struct cmd_rerank_values {
+    const char *models;
+    int64_t seeds;
     const char *model, *name, *lists, *test, *output, *format, *query, *k;
     int64_t score, category, count, length, part;
 };
@@ -44,6 +68,11 @@ void cmd_rerank_made(const struct cmd_common *c, const char *path, size_t lists,
 ERR_CHECK
 enum err cmd_rerank_ready(const struct cmd_rerank_values *v,
                           struct rec_model *m, const struct cmd_common *c);
+/* Several re-rankers over one first stage and the same lists. */
+ERR_CHECK
+enum err cmd_rerank_compare(const struct cmd_rerank_values *v,
+                            const struct rec_model *m,
+                            const struct cmd_common *c);
 /* Lists of other programs as ready-made ones. */
 ERR_CHECK
 enum err cmd_rerank_import(const struct cmd_rerank_values *v, const char *path,
