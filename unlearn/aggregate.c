@@ -394,8 +394,8 @@ static enum err learn_attention(struct rec_model *m, const struct rec_data *d)
     const struct unl_attention a = attention_of(&p->plan, p->n, p->d);
     struct mem_scratch s = {0};
     float *const x[2] = {
-        mem_take(&s, m->n_users, p->n * p->d, sizeof(float)),
-        mem_take(&s, m->n_items, p->n * p->d, sizeof(float)),
+        mem_take_raw(&s, m->n_users, p->n * p->d, sizeof(float)),
+        mem_take_raw(&s, m->n_items, p->n * p->d, sizeof(float)),
     };
     enum err e = s.failed ? no_memory() : people_and_items(m, d, x);
 

@@ -26,8 +26,8 @@
 #include "nn/nn.h"
 #include "unlearn/transfer.h"
 
-#define CHUNK 2048 /* most rows of a pass of the network */
-#define TASK 1024  /* rows of a task */
+#define CHUNK 256 /* most rows of a pass of the network: near the processor */
+#define TASK 1024 /* rows of a task */
 
 static enum err no_memory(void)
 {
@@ -99,9 +99,9 @@ static enum err plan_side(struct net *n, size_t which, bool learn)
     return nn_tape_plan(s->tape, loss);
 }
 
-/* For passes of at most so many rows. */
+/* For passes of at most so many rows; one side, or to learn: both. */
 static enum err net_new(struct net *out, const struct unl_attention *a,
-                        size_t rows, bool learn)
+                        size_t rows, size_t side, bool learn)
 {
     struct net n = {.n = a->n,
                     .d = a->d,
@@ -111,12 +111,17 @@ static enum err net_new(struct net *out, const struct unl_attention *a,
                                            : CHUNK};
     enum err e = nn_params_new(&n.params, NN_F32, 1);
 
-    for (size_t i = 0; i < 2 && e == ERR_OK; i++)
+    for (size_t i = 0; i < 2 && e == ERR_OK; i++) {
+        if (!learn && i != side)
+            continue;
         e = nn_tape_new(&n.side[i].tape, n.params);
-    for (size_t i = 0; i < 2 && e == ERR_OK; i++)
-        build_side(&n, i);
-    for (size_t i = 0; i < 2 && e == ERR_OK; i++)
-        e = plan_side(&n, i, learn);
+        if (e == ERR_OK)
+            build_side(&n, i);
+    }
+    for (size_t i = 0; i < 2 && e == ERR_OK; i++) {
+        if (n.side[i].tape != NULL)
+            e = plan_side(&n, i, learn);
+    }
     if (e != ERR_OK)
         net_free(&n);
     else
@@ -125,7 +130,8 @@ static enum err net_new(struct net *out, const struct unl_attention *a,
 }
 
 /* --- weights ----------------------------------------------------------------
- * map of people, map of items [n d][d], then those of the network by name.
+ * map of people, map of items [n d][d], then those of the network of people,
+ * of that of items.
  */
 
 static size_t map_size(const struct unl_attention *a)
@@ -133,19 +139,27 @@ static size_t map_size(const struct unl_attention *a)
     return a->n * a->d * a->d;
 }
 
-size_t unl_attention_size(const struct unl_attention *a)
+static size_t net_size(const struct unl_attention *a)
 {
-    return 2 * map_size(a) + 2 * a->hidden * (a->d + 2);
+    return a->hidden * (a->d + 2);
 }
 
-/* Copy the weights of the network into flat, or back. */
-static void net_copy(const struct net *n, float *flat, bool out)
+size_t unl_attention_size(const struct unl_attention *a)
 {
+    return 2 * map_size(a) + 2 * net_size(a);
+}
+
+/* Copy what a side's network has learnt into flat, or back. */
+static void net_copy(const struct net *n, size_t side, float *flat, bool out)
+{
+    const char *name = side_name[side];
     float *block = nn_params_values(n->params);
 
     for (size_t i = 0; i < nn_params_count(n->params); i++) {
         const struct nn_param *v = nn_params_view(n->params, i);
 
+        if (strncmp(v->name, name, strlen(name)) != 0)
+            continue;
         if (out)
             memcpy(flat, block + v->at, v->n * sizeof(*flat));
         else
@@ -215,13 +229,16 @@ enum err unl_attention_join(const struct unl_attention *a, const float *weights,
 {
     struct net n;
     struct mem_scratch s = {0};
-    float *t = mem_take(&s, rows, a->n * a->d, sizeof(*t));
+    float *t = mem_take_raw(&s, rows, a->n * a->d, sizeof(*t));
     float *room =
         mem_take(&s, rows < CHUNK ? rows + 1 : CHUNK, a->n * a->d, sizeof(*t));
-    enum err e = s.failed ? no_memory() : net_new(&n, a, rows, false);
+    enum err e = s.failed ? no_memory() : net_new(&n, a, rows, side, false);
 
     if (e == ERR_OK) {
-        net_copy(&n, (float *)(uintptr_t)(weights + 2 * map_size(a)), false);
+        net_copy(&n, side,
+                 (float *)(uintptr_t)(weights + 2 * map_size(a) +
+                                      side * net_size(a)),
+                 false);
         e = transfer(a, weights + side * map_size(a), x, rows, t);
         if (e == ERR_OK)
             e = join_rows(&n, side, t, rows, joined, room);
@@ -400,12 +417,12 @@ static enum err learn_room(struct learn *l)
     struct mem_scratch *s = &l->s;
 
     for (size_t i = 0; i < 2; i++) {
-        l->t[i] = mem_take(s, l->rows.rows[i], width, sizeof(float));
-        l->joined[i] = mem_take(s, l->rows.rows[i], d, sizeof(float));
-        l->pull[i] = mem_take(s, l->rows.rows[i], d, sizeof(float));
+        l->t[i] = mem_take_raw(s, l->rows.rows[i], width, sizeof(float));
+        l->joined[i] = mem_take_raw(s, l->rows.rows[i], d, sizeof(float));
+        l->pull[i] = mem_take_raw(s, l->rows.rows[i], d, sizeof(float));
     }
     l->gram = mem_take(s, d, d, sizeof(float));
-    l->room = mem_take(s, CHUNK, width, sizeof(float));
+    l->room = mem_take_raw(s, CHUNK, width, sizeof(float));
     return s->failed ? no_memory() : ERR_OK;
 }
 
@@ -416,7 +433,9 @@ static enum err run(struct learn *l, float *weights)
     for (size_t side = 0; side < 2; side++)
         start(l, side);
     ERR_TRY(attend(l));
-    net_copy(&l->net, weights + 2 * map_size(l->a), true);
+    for (size_t side = 0; side < 2; side++)
+        net_copy(&l->net, side,
+                 weights + 2 * map_size(l->a) + side * net_size(l->a), true);
     return ERR_OK;
 }
 
@@ -435,7 +454,7 @@ static enum err learn_init(struct learn *l, const struct unl_attention *a,
     ERR_TRY(unl_transfer_init(&l->rows, d, x, a->n * a->d));
     ERR_TRY(learn_room(l));
     return net_new(&l->net, a,
-                   d->n_users > d->n_items ? d->n_users : d->n_items, true);
+                   d->n_users > d->n_items ? d->n_users : d->n_items, 0, true);
 }
 
 enum err unl_attention_learn(const struct unl_attention *a,

@@ -17,7 +17,7 @@
 #include "base/rng.h"
 #include "kernels/eig.h"
 
-#define ROUNDS 8
+#define ROUNDS 6
 #define RIDGE 1e-3f
 #define TASK 1024 /* rows of a task */
 
@@ -165,9 +165,9 @@ static enum err matrices(struct solve *s)
 {
     const size_t n = s->t->rows[0], items = s->t->rows[1], w = s->w;
     struct mem_scratch room = {0};
-    float *f = mem_take(&room, n, w, sizeof(float));
-    float *g = mem_take(&room, items, w, sizeof(float));
-    float *met = mem_take(&room, n, w, sizeof(float));
+    float *f = mem_take_raw(&room, n, w, sizeof(float));
+    float *g = mem_take_raw(&room, items, w, sizeof(float));
+    float *met = mem_take_raw(&room, n, w, sizeof(float));
     enum err e = room.failed ? no_memory() : ERR_OK;
 
     if (e == ERR_OK) {
@@ -203,30 +203,64 @@ static enum err decompose(struct solve *s)
                : err_set(ERR_NUM, "the vectors of the shards are no numbers");
 }
 
-enum by { BY_ROOT_BELOW, BY_FOURTH_BELOW, BY_FOURTH };
-
-static double factor(double value, enum by by)
-{
-    const double root = sqrt(value);
-
-    if (by == BY_ROOT_BELOW)
-        return 1 / root;
-    return by == BY_FOURTH ? sqrt(root) : 1 / sqrt(root);
-}
-
-/* gram = the eigenvectors as columns, each times a root of its value, or 1
- * over it; those that rounding made go. */
-static void columns(struct solve *s, enum by how)
+/* gram = the eigenvectors as columns, each times the fourth root of its value,
+ * or divided by it; those that rounding made go. */
+static void columns(struct solve *s, bool divide)
 {
     const double *value = s->eig + s->m * s->m;
-    const double least = 1e-6 * value[0];
+    const double least = value[0] > 0 ? 1e-6 * value[0] : 0;
 
     for (size_t k = 0; k < s->m; k++) {
-        const double by =
-            value[k] > least && value[k] > 0 ? factor(value[k], how) : 0;
+        const double root = value[k] > least ? sqrt(sqrt(value[k])) : 0;
+        const double by = divide && root > 0 ? 1 / root : root;
 
         for (size_t j = 0; j < s->m; j++)
             s->gram[j * s->m + k] = (float)(s->eig[k * s->m + j] * by);
+    }
+}
+
+/* eig = the lower factor of gram[m][m]; what depends on columns before it gets
+ * a pivot of 0. */
+static void factorise(struct solve *s)
+{
+    const size_t m = s->m;
+    double *l = s->eig;
+
+    for (size_t j = 0; j < m; j++) {
+        for (size_t i = j; i < m; i++) {
+            double sum = (double)s->gram[i * m + j];
+
+            for (size_t k = 0; k < j; k++)
+                sum -= l[i * m + k] * l[j * m + k];
+            if (i == j)
+                l[j * m + j] =
+                    sum > 1e-6 * (double)s->gram[j * m + j] && sum > 0
+                        ? sqrt(sum)
+                        : 0;
+            else
+                l[i * m + j] = l[j * m + j] > 0 ? sum / l[j * m + j] : 0;
+        }
+    }
+}
+
+/* gram = L^-T for the factor L; columns of no pivot go. */
+static void invert(struct solve *s)
+{
+    const size_t m = s->m;
+    const double *l = s->eig;
+
+    memset(s->gram, 0, m * m * sizeof(*s->gram));
+    for (size_t c = 0; c < m; c++) { /* column c of L^-1 into row c */
+        double *x = s->eig + m * m;
+
+        for (size_t i = 0; i < m; i++) {
+            double sum = i == c;
+
+            for (size_t k = c; k < i; k++)
+                sum -= l[i * m + k] * x[k];
+            x[i] = i >= c && l[i * m + i] > 0 ? sum / l[i * m + i] : 0;
+            s->gram[c * m + i] = (float)x[i];
+        }
     }
 }
 
@@ -237,8 +271,8 @@ static enum err orthonormal(struct solve *s)
 
     ERR_TRY(times(s->tmp, s->metric[1], false, s->z, w, m, w));
     ERR_TRY(times(s->gram, s->z, true, s->tmp, m, m, w));
-    ERR_TRY(decompose(s));
-    columns(s, BY_ROOT_BELOW);
+    factorise(s);
+    invert(s);
     memcpy(s->tmp, s->z, w * m * sizeof(*s->z));
     return times(s->z, s->tmp, false, s->gram, w, m, m);
 }
@@ -288,9 +322,9 @@ static enum err maps(struct solve *s, size_t to, float *const map[2])
     ERR_TRY(turn(s));
     ERR_TRY(times(s->gram, s->tmp, true, s->turned, s->m, s->m, s->w));
     ERR_TRY(decompose(s));
-    columns(s, BY_FOURTH_BELOW);
+    columns(s, true);
     ERR_TRY(finish(s, s->turned, to, map[0]));
-    columns(s, BY_FOURTH);
+    columns(s, false);
     return finish(s, s->z, to, map[1]);
 }
 
@@ -303,10 +337,10 @@ enum err unl_transfer_solve(const struct unl_transfer *t, size_t to,
     enum err e = ERR_OK;
 
     for (size_t side = 0; side < 2; side++) {
-        s.metric[side] = mem_take(&room, w, w, sizeof(float));
-        s.back[side] = mem_take(&room, w, w, sizeof(float));
+        s.metric[side] = mem_take_raw(&room, w, w, sizeof(float));
+        s.back[side] = mem_take_raw(&room, w, w, sizeof(float));
     }
-    s.cross = mem_take(&room, w, w, sizeof(float));
+    s.cross = mem_take_raw(&room, w, w, sizeof(float));
     s.z = mem_take(&room, w, s.m, sizeof(float));
     s.tmp = mem_take(&room, w, s.m, sizeof(float));
     s.turned = mem_take(&room, w, s.m, sizeof(float));
