@@ -2,6 +2,7 @@
 #include "unlearn/aggregate.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,6 +84,21 @@ static enum err items_side_by_side(const struct rec_model *m,
     return ERR_OK;
 }
 
+/* Attention's vectors of items: times the root of how many rows an item has,
+ * for what comparisons teach (bpr) says how much an item is liked by those who
+ * could meet it, and the scores that are learnt how often it is met. */
+static enum err items_by_root(const struct rec_model *m,
+                              const struct unl_parts *p, float *to)
+{
+    const size_t width = p->n * p->d;
+
+    ERR_TRY(items_side_by_side(m, p, to));
+    for (size_t i = 0; i < m->n_items; i++)
+        cpu_ops()->scale_f32(to + i * width, sqrtf((float)m->popularity[i]),
+                             width);
+    return ERR_OK;
+}
+
 static void scale_shards(const struct unl_parts *p, float *x, size_t rows)
 {
     for (size_t i = 0; i < rows; i++) {
@@ -100,7 +116,9 @@ static enum err ready_vectors(struct rec_model *m, struct unl_parts *p)
     const bool attend = is_called(&p->plan, "attention");
     const struct unl_attention a = attention_of(&p->plan, p->n, p->d);
     float *all = mem_array(m->n_items * p->n * p->d, sizeof(*all));
-    enum err e = all == NULL ? no_memory() : items_side_by_side(m, p, all);
+    enum err e = all == NULL ? no_memory()
+                 : attend    ? items_by_root(m, p, all)
+                             : items_side_by_side(m, p, all);
 
     p->width = attend ? p->d : p->n * p->d;
     free(p->items);
@@ -376,7 +394,7 @@ static enum err people_and_items(const struct rec_model *m,
     const struct unl_parts *p = m->parts;
     const size_t width = p->n * p->d;
     uint32_t *user = mem_array(m->n_users, sizeof(*user));
-    enum err e = user == NULL ? no_memory() : items_side_by_side(m, p, x[1]);
+    enum err e = user == NULL ? no_memory() : items_by_root(m, p, x[1]);
 
     if (e == ERR_OK) {
         const struct rec_query q = people(d, user, 0, m->n_users);
