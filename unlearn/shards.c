@@ -223,28 +223,62 @@ enum err unl_train(struct rec_model **out, struct rec_model *like,
 /* --- repair ----------------------------------------------------------------
  */
 
-/* Shard of row r (person u) as recorded in m, or UINT8_MAX: not recorded. */
-static uint8_t recorded(const struct rec_model *m, const char *partition,
-                        uint64_t user, uint64_t item)
-{
-    const uint8_t *assign = rec_model_array(m, "assign");
-    const uint32_t u = rec_key_find(m->user_key, m->n_users, user);
-    const uint32_t i = rec_key_find(m->item_key, m->n_items, item);
+/* What a model recorded of its partition. */
+struct record {
+    const struct rec_model *m;
+    const uint8_t *assign;
+    const uint64_t *ptr;   /* where single rows are parted; else NULL */
+    const uint32_t *items; /* likewise */
+    bool by_user;
+};
 
-    if (strcmp(partition, "user") == 0)
-        return u == REC_NOBODY ? UINT8_MAX : assign[u];
-    if (strcmp(partition, "item") == 0)
-        return i == REC_NOBODY ? UINT8_MAX : assign[i];
+/* Shard of a row of person u and item i of the model, or UINT8_MAX: not
+ * recorded. */
+static uint8_t recorded(const struct record *a, uint32_t u, uint32_t i)
+{
+    if (a->ptr == NULL) {
+        const uint32_t at = a->by_user ? u : i;
+
+        return at == REC_NOBODY ? UINT8_MAX : a->assign[at];
+    }
     if (u == REC_NOBODY || i == REC_NOBODY)
         return UINT8_MAX;
-    const uint64_t *ptr = rec_model_array(m, "assign_ptr");
-    const uint32_t *items = rec_model_array(m, "assign_item");
+    uint64_t lo = a->ptr[u], hi = a->ptr[u + 1]; /* items ascend */
 
-    for (uint64_t r = ptr[u]; r < ptr[u + 1]; r++) {
-        if (items[r] == i)
-            return assign[r];
+    while (lo < hi) {
+        const uint64_t mid = lo + (hi - lo) / 2;
+
+        if (a->items[mid] < i)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
-    return UINT8_MAX;
+    return lo < a->ptr[u + 1] && a->items[lo] == i ? a->assign[lo] : UINT8_MAX;
+}
+
+static enum err recorded_all(const struct record *a, const struct rec_data *d,
+                             uint8_t *shard)
+{
+    const struct rec_model *m = a->m;
+    uint32_t *item = mem_array(d->n_items, sizeof(*item));
+
+    if (item == NULL)
+        return no_memory();
+    for (size_t i = 0; i < d->n_items; i++)
+        item[i] = rec_key_find(m->item_key, m->n_items, d->item_key[i]);
+    for (size_t u = 0; u < d->n_users; u++) {
+        const uint32_t user =
+            rec_key_find(m->user_key, m->n_users, d->user_key[u]);
+
+        for (size_t r = d->user_ptr[u]; r < d->user_ptr[u + 1]; r++) {
+            const uint8_t known = recorded(a, user, item[d->item[r]]);
+
+            if (known != UINT8_MAX)
+                shard[r] = known;
+        }
+    }
+    free(item);
+    return ERR_OK;
 }
 
 /* Rows that came after the training go where a hash of the person says. */
@@ -259,16 +293,16 @@ static enum err assign_again(const struct rec_model *m,
                          unl_plan_partition_seed(plan, m->seed), shard);
     ERR_TRY(unl_partition_find("hash")->assign(d, (size_t)plan->shards, m->seed,
                                                shard));
-    for (size_t u = 0; u < d->n_users; u++) {
-        for (size_t r = d->user_ptr[u]; r < d->user_ptr[u + 1]; r++) {
-            const uint8_t known = recorded(m, plan->partition, d->user_key[u],
-                                           d->item_key[d->item[r]]);
+    const bool rows = strcmp(plan->partition, "interaction") == 0;
+    const struct record a = {
+        .m = m,
+        .assign = rec_model_array(m, "assign"),
+        .ptr = rows ? rec_model_array(m, "assign_ptr") : NULL,
+        .items = rows ? rec_model_array(m, "assign_item") : NULL,
+        .by_user = strcmp(plan->partition, "user") == 0,
+    };
 
-            if (known != UINT8_MAX)
-                shard[r] = known;
-        }
-    }
-    return ERR_OK;
+    return recorded_all(&a, d, shard);
 }
 
 static void report_shards(const struct unl_job *j, struct unl_repair *what)
