@@ -284,6 +284,7 @@ struct nn_tensor *nn_attend_self(struct nn_tape *t, struct nn_tensor *x,
                                  const char *name, size_t width,
                                  const struct nn_attend *how)
 {
+    width = nn_params_outputs(t->params, name, 3 * width) / 3;
     struct nn_tensor *qkv = nn_linear(t, x, name, 3 * width, NN_NONE);
 
     return attend_make(t, qkv, qkv, qkv, how, width, true);

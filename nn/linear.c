@@ -175,6 +175,7 @@ static struct nn_tensor *linear_weight(struct nn_tape *t, struct nn_tensor *x,
 struct nn_tensor *nn_linear(struct nn_tape *t, struct nn_tensor *x,
                             const char *name, size_t out, enum nn_act act)
 {
+    out = nn_params_outputs(t->params, name, out);
     struct nn_tensor *w = linear_weight(t, x, name, out, act);
     struct nn_tensor *b =
         nn_node_param(t, name, "bias", 1, &out, (struct nn_init){0});
@@ -185,6 +186,7 @@ struct nn_tensor *nn_linear(struct nn_tape *t, struct nn_tensor *x,
 struct nn_tensor *nn_linear_free(struct nn_tape *t, struct nn_tensor *x,
                                  const char *name, size_t out)
 {
+    out = nn_params_outputs(t->params, name, out);
     return linear_make(t, x, linear_weight(t, x, name, out, NN_NONE), NULL,
                        NN_NONE);
 }

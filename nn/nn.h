@@ -10,11 +10,13 @@
  *   stop     early stopping                  order    the order of samples
  *   pattern  where sparse weights may be     sparse   packed matrices
  *   prune    training that ends sparse
+ *   chex     training that ends narrower
  */
 #ifndef NN_NN_H
 #define NN_NN_H
 
 #include "nn/attend.h"
+#include "nn/chex.h"
 #include "nn/conv.h"
 #include "nn/embed.h"
 #include "nn/gru.h"

@@ -37,6 +37,7 @@ void nn_params_free(struct nn_params *p)
         return;
     nn_cuda_params_drop(p);
     free(p->param);
+    free(p->width);
     free(p->values);
     free(p->grads);
     mem_drop(&p->names);
@@ -51,6 +52,44 @@ void nn_params_freeze(struct nn_params *p, const char *prefix, bool frozen)
     }
 }
 
+static char *params_name(struct nn_params *p, const char *name)
+{
+    const size_t len = strlen(name) + 1;
+    char *copy = mem_take(&p->names, len, 1, 1);
+
+    if (copy != NULL)
+        memcpy(copy, name, len);
+    return copy;
+}
+
+enum err nn_params_narrow(struct nn_params *p, const char *weight,
+                          size_t outputs)
+{
+    const char *copy = params_name(p, weight);
+
+    if (copy == NULL)
+        return err_set(ERR_NOMEM, "no memory for a narrower layer");
+    ERR_TRY(mem_grow(&p->width, &p->width_room, p->n_widths + 1,
+                     sizeof(*p->width)));
+    p->width[p->n_widths++] = (struct nn_params_width){copy, outputs};
+    return ERR_OK;
+}
+
+size_t nn_params_outputs(const struct nn_params *p, const char *name,
+                         size_t outputs)
+{
+    const size_t len = strlen(name);
+
+    for (size_t i = 0; i < p->n_widths; i++) {
+        const struct nn_params_width *w = &p->width[i];
+
+        if (strncmp(w->weight, name, len) == 0 &&
+            strcmp(w->weight + len, "/weight") == 0 && w->outputs < outputs)
+            return w->outputs;
+    }
+    return outputs;
+}
+
 static bool params_same(const struct nn_param *q, size_t n_dims,
                         const size_t *dim)
 {
@@ -62,13 +101,10 @@ static enum err params_add(struct nn_params *p, const char *name, size_t n_dims,
                            const size_t *dim, struct nn_init init)
 {
     struct nn_param q = {.n_dims = n_dims, .n = 1, .init = init};
-    const size_t len = strlen(name) + 1;
-    char *copy = mem_take(&p->names, len, 1, 1);
 
-    if (copy == NULL)
+    q.name = params_name(p, name);
+    if (q.name == NULL)
         return err_set(ERR_NOMEM, "no memory for parameter '%s'", name);
-    memcpy(copy, name, len);
-    q.name = copy;
     for (size_t i = 0; i < n_dims; i++) {
         if (dim[i] != 0 && q.n > SIZE_MAX / 64 / dim[i])
             return err_set(ERR_NOMEM, "parameter '%s' is too large", name);

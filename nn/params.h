@@ -69,6 +69,13 @@ void nn_params_free(struct nn_params *p);
  * built from now on (freeze), or get them again. */
 void nn_params_freeze(struct nn_params *p, const char *prefix, bool frozen);
 
+/* Linear layers whose weights are called `weight` (LAYER/weight) get so many
+ * outputs in tapes that are built from now on, where they would have more: how
+ * a network is built narrower than its code says (nn/chex.h).  ERR_NOMEM. */
+ERR_CHECK
+enum err nn_params_narrow(struct nn_params *p, const char *weight,
+                          size_t outputs);
+
 /* After planning: */
 enum nn_type nn_params_type(const struct nn_params *p);
 size_t nn_params_count(const struct nn_params *p);
@@ -122,6 +129,10 @@ enum err nn_params_load(struct nn_params *p, float *more, size_t n_more,
                         const void *image, size_t bytes);
 
 /* --- for nn/ alone --- */
+
+/* Outputs of the linear layer `name` that would have `outputs`. */
+size_t nn_params_outputs(const struct nn_params *p, const char *name,
+                         size_t outputs);
 
 /* Number of the parameter, declared if new; ERR_ARG: another shape before, or
  * new after planning. */

@@ -8,12 +8,19 @@
 #include "base/mem.h"
 #include "nn/params.h"
 
+struct nn_params_width {
+    const char *weight; /* LAYER/weight */
+    size_t outputs;
+};
+
 struct nn_params {
     enum nn_type type;
     uint64_t seed;
     const struct krn_tape *k;
     struct nn_param *param; /* [n] in order of declaration */
     size_t n, room;
+    struct nn_params_width *width; /* [n_widths] of layers that are narrower */
+    size_t n_widths, width_room;
     struct mem_scratch names; /* and the lists of touched rows */
     void *values, *grads;     /* [size], or NULL before planning */
     size_t size;

@@ -18,6 +18,8 @@ const struct nn_pattern_name nn_pattern_names[] = {
     {"nm-both:2:4", "2 of 4, of each output and of each input"},
     {"gs:B:K", "packs of B weights, K of each output, in B different banks"},
     {"gs-scatter:B:K", "the same, of outputs that need not be neighbours"},
+    {"channels", "whole outputs of layers: what stays is a smaller dense "
+                 "network (--schedule chex)"},
     {NULL, NULL},
 };
 

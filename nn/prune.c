@@ -29,11 +29,17 @@ struct nn_prune {
     struct mem_scratch room;
     size_t level;
     float *frozen; /* the block as the level before left it, or NULL */
+    /* of workers, weights and state of the optimiser: at the beginning of the
+     * round, and what they gave together so far */
+    float *start, *joint;
+    size_t room_state; /* floats of the state that there is room for */
+    bool joined;       /* the last round has ended */
 };
 
 enum err nn_prune_parse(enum nn_schedule *out, const char *text)
 {
-    static const char *const name[] = {"once", "gradual", "gap", NULL};
+    static const char *const name[] = {"once", "gradual", "gap", "gap-parallel",
+                                       NULL};
 
     for (int i = 0; name[i] != NULL; i++) {
         if (strcmp(name[i], text) == 0) {
@@ -41,7 +47,8 @@ enum err nn_prune_parse(enum nn_schedule *out, const char *text)
             return ERR_OK;
         }
     }
-    return opt_unknown("schedule", text, name, "once, gradual, gap");
+    return opt_unknown("schedule", text, name,
+                       "once, gradual, gap, gap-parallel");
 }
 
 size_t nn_prune_list(const struct nn_params *p, size_t *number, size_t room)
@@ -295,6 +302,12 @@ static enum err gradual(struct nn_prune *p, size_t epoch)
     return project_all(p, 1 - (1 - density_of(p)) * (1 - left));
 }
 
+/* The part that matrix i is in. */
+static size_t part_of(const struct nn_prune *p, size_t i)
+{
+    return i * p->o.parts / p->n;
+}
+
 /* Part `part` grows, the one before is pruned back; at the end all are. */
 static enum err cyclic(struct nn_prune *p, size_t epoch)
 {
@@ -314,10 +327,149 @@ static enum err cyclic(struct nn_prune *p, size_t epoch)
 
         if (m->whole)
             ERR_TRY(project(p, m, density_of(p), NULL));
-        m->whole = epoch < grown && i * p->o.parts / p->n == step % p->o.parts;
+        m->whole = epoch < grown && part_of(p, i) == step % p->o.parts;
     }
     return ERR_OK;
 }
+
+/* --- workers side by side ----------------------------------------------------
+ */
+
+#define ROUNDS 2
+
+struct rounds {
+    size_t n, each; /* rounds; epochs of one */
+};
+
+static struct rounds rounds_of(const struct nn_prune *p)
+{
+    const size_t grown = at_share(p, 0.7);
+
+    return grown >= ROUNDS ? (struct rounds){ROUNDS, grown / ROUNDS}
+                           : (struct rounds){1, 1};
+}
+
+static size_t state_size(const struct nn_optim *optim)
+{
+    return optim != NULL ? nn_optim_state_size(optim) : 0;
+}
+
+/* Weights, and behind them the optimiser's state. */
+static void look_at(const struct nn_prune *p, const struct nn_optim *optim,
+                    float *out)
+{
+    memcpy(out, nn_params_values(p->params),
+           nn_params_size(p->params) * sizeof(*out));
+    if (optim != NULL)
+        nn_optim_state(optim, out + nn_params_size(p->params));
+}
+
+static void put_back(const struct nn_prune *p, struct nn_optim *optim,
+                     const float *from)
+{
+    memcpy(nn_params_values(p->params), from,
+           nn_params_size(p->params) * sizeof(*from));
+    if (optim != NULL)
+        nn_optim_restore(optim, from + nn_params_size(p->params));
+}
+
+/* The worker that parameter number `number` is taken from; parts: from all. */
+static size_t worker_of(const struct nn_prune *p, size_t number)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->m[i].number == number)
+            return part_of(p, i);
+    }
+    return p->o.parts;
+}
+
+/* Add one worker's block to what they give together. */
+static void join_block(const struct nn_prune *p, size_t worker,
+                       const float *from, float *to)
+{
+    for (size_t i = 0; i < nn_params_count(p->params); i++) {
+        const struct nn_param *x = nn_params_view(p->params, i);
+        const size_t own = worker_of(p, i);
+        const float share = own == worker       ? 1
+                            : own == p->o.parts ? 1 / (float)p->o.parts
+                                                : 0;
+
+        for (size_t e = x->at; e < x->at + x->n; e++)
+            to[e] += share * from[e];
+    }
+}
+
+/* Add what worker `worker` has learnt. */
+static void join(struct nn_prune *p, size_t worker, struct nn_optim *optim)
+{
+    const size_t block = nn_params_size(p->params);
+    const size_t state = state_size(optim);
+    float *now = p->joint + block + p->room_state;
+
+    look_at(p, optim, now);
+    if (worker == 0)
+        memset(p->joint, 0, (block + state) * sizeof(*p->joint));
+    join_block(p, worker, now, p->joint);
+    if (state == 0)
+        return;
+    /* two floats that count steps, the same ones for all */
+    memcpy(p->joint + block, now + block, 2 * sizeof(*now));
+    for (size_t at = block + 2; at + block <= block + state; at += block)
+        join_block(p, worker, now + at, p->joint + at);
+}
+
+static enum err take_workers(struct nn_prune *p, const struct nn_optim *optim)
+{
+    const size_t n = nn_params_size(p->params) + state_size(optim);
+
+    p->room_state = state_size(optim);
+    p->start = mem_take(&p->room, n, 1, sizeof(*p->start));
+    p->joint = mem_take(&p->room, n, 2, sizeof(*p->joint));
+    return p->room.failed ? err_set(ERR_NOMEM, "no memory to prune") : ERR_OK;
+}
+
+/* A round ends: each part as its worker left it, and pruned. */
+static enum err end_round(struct nn_prune *p, struct nn_optim *optim)
+{
+    put_back(p, optim, p->joint);
+    for (size_t i = 0; i < p->n; i++)
+        ERR_TRY(project(p, &p->m[i], density_of(p), NULL));
+    p->joined = true;
+    return ERR_OK;
+}
+
+static enum err parallel(struct nn_prune *p, size_t pass,
+                         struct nn_optim *optim)
+{
+    const struct rounds r = rounds_of(p);
+    const size_t k = p->o.parts, worker = pass / r.each % k;
+    const size_t round = pass / (r.each * k);
+
+    if (pass == 0) {
+        ERR_TRY(take_workers(p, optim));
+        for (size_t i = 0; i < p->n; i++)
+            ERR_TRY(project_random(p, &p->m[i]));
+    }
+    if (pass > r.n * r.each * k || pass % r.each != 0)
+        return ERR_OK;
+    if (pass > 0)
+        join(p, (worker + k - 1) % k, optim);
+    if (worker == 0 && round > 0)
+        ERR_TRY(end_round(p, optim));
+    if (round == r.n)
+        return ERR_OK;
+    if (worker == 0)
+        look_at(p, optim, p->start);
+    else
+        put_back(p, optim, p->start);
+    p->joined = false;
+    for (size_t i = 0; i < p->n; i++)
+        p->m[i].whole = part_of(p, i) == worker;
+    return ERR_OK;
+}
+
+/* --- epochs ------------------------------------------------------------------
+ */
 
 /* A level around others: dense for half of its epochs, then its own share. */
 static enum err around(struct nn_prune *p, size_t epoch)
@@ -327,11 +479,23 @@ static enum err around(struct nn_prune *p, size_t epoch)
     return ERR_OK;
 }
 
-enum err nn_prune_epoch(struct nn_prune *p, size_t epoch)
+size_t nn_prune_passes(const struct nn_prune *p)
+{
+    const struct rounds r = rounds_of(p);
+
+    return p->o.schedule == NN_PRUNE_PARALLEL
+               ? r.n * r.each * p->o.parts + p->o.epochs - r.n * r.each
+               : p->o.epochs;
+}
+
+enum err nn_prune_epoch(struct nn_prune *p, size_t epoch,
+                        struct nn_optim *optim)
 {
     if (p->level > 0)
         return around(p, epoch);
     switch (p->o.schedule) {
+    case NN_PRUNE_PARALLEL:
+        return parallel(p, epoch, optim);
     case NN_PRUNE_ONCE:
         return epoch == at_share(p, 0.5) ? project_all(p, density_of(p))
                                          : ERR_OK;
@@ -353,6 +517,10 @@ void nn_prune_step(const struct nn_prune *p)
 
 enum err nn_prune_end(struct nn_prune *p)
 {
+    if (p->joint != NULL && !p->joined) { /* there were no epochs to tune */
+        join(p, p->o.parts - 1, NULL);
+        ERR_TRY(end_round(p, NULL));
+    }
     for (size_t i = 0; i < p->n; i++) {
         struct matrix *m = &p->m[i];
 

@@ -11,6 +11,11 @@
  *   gap      from a random sparse start, one part of the layers after the other
  *            grows dense, learns, and is pruned back: every weight gets its
  * turn (GaP, Ma et al., ICLR 2022, cyclic); the last 3 tenths tune
+ *   gap-parallel  the same in rounds: as many workers as parts begin a round
+ * with the same sparse network, each learns with one part dense; each part is
+ * then pruned as its worker left it, everything else is the workers' mean, and
+ * so is the optimiser's state (P-GaP).  One worker after the other here: epochs
+ * are those of a worker
  *
  * Levels (nested sub-models, arXiv 2112.10930): the sparsest level is trained
  * as if it were alone, then frozen with everything else of the network; each
@@ -23,10 +28,16 @@
 #ifndef NN_PRUNE_H
 #define NN_PRUNE_H
 
+#include "nn/optim.h"
 #include "nn/params.h"
 #include "nn/sparse.h"
 
-enum nn_schedule { NN_PRUNE_ONCE, NN_PRUNE_GRADUAL, NN_PRUNE_GAP };
+enum nn_schedule {
+    NN_PRUNE_ONCE,
+    NN_PRUNE_GRADUAL,
+    NN_PRUNE_GAP,
+    NN_PRUNE_PARALLEL
+};
 
 struct nn_prune_opt {
     struct nn_pattern pattern;
@@ -40,7 +51,7 @@ struct nn_prune_opt {
 
 struct nn_prune;
 
-/* "once", "gradual", "gap".  ERR_ARG. */
+/* "once", "gradual", "gap", "gap-parallel".  ERR_ARG. */
 ERR_CHECK
 enum err nn_prune_parse(enum nn_schedule *out, const char *text);
 
@@ -54,9 +65,15 @@ void nn_prune_free(struct nn_prune *p);
 /* Begin with level `level`, after nn_prune_end() of the one before. */
 void nn_prune_level(struct nn_prune *p, size_t level);
 
-/* Before each epoch of a level (from 0), after each step, and at its end. */
+/* Passes over the data of a level: its epochs, or those of all workers. */
+size_t nn_prune_passes(const struct nn_prune *p);
+
+/* Before each pass of a level (from 0), after each step, and at its end.
+ * optim: what trains; of workers its state goes back and forth with the
+ * weights, its schedule of rates is to be that of the epochs. */
 ERR_CHECK
-enum err nn_prune_epoch(struct nn_prune *p, size_t epoch);
+enum err nn_prune_epoch(struct nn_prune *p, size_t pass,
+                        struct nn_optim *optim);
 void nn_prune_step(const struct nn_prune *p);
 ERR_CHECK
 enum err nn_prune_end(struct nn_prune *p);

@@ -145,7 +145,7 @@ static enum err keep(struct rec_model *m, const struct rec_data *d,
                      const struct rec_generators *g, struct rec_net *k,
                      const struct rec_lessons *t)
 {
-    struct rec_array_spec more[REC_SPARSE_MOST + 9] = {
+    struct rec_array_spec more[REC_SPARSE_MOST + 10] = {
         {"mean", STO_F32, t->features, 1},
         {"unit", STO_F32, t->features, 1},
     };
@@ -465,7 +465,7 @@ const struct rec_model *rec_rerank_base(const struct rec_model *m,
 
 static size_t levels(const struct rec_model *m)
 {
-    return (size_t)((const struct rec_rerank_opts *)m->opts)->levels;
+    return (size_t)((const struct rec_rerank_opts *)m->opts)->thin.levels;
 }
 
 /* Shapes are checked when the parts are opened (ready()). */

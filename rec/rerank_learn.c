@@ -278,7 +278,7 @@ enum err rec_lessons_learn(struct nn_params *params, const struct rec_model *m,
 struct pass {
     struct rec_net *k;
     struct nn_optim *optim;
-    uint64_t epoch; /* that pruning knows of, and one more */
+    uint64_t epoch; /* that k->thin knows of, and one more */
 };
 
 static enum err pass_step(void *arg, struct rec_step *p, uint64_t epoch,
@@ -287,16 +287,15 @@ static enum err pass_step(void *arg, struct rec_step *p, uint64_t epoch,
     struct pass *w = arg;
     struct rec_net *k = w->k;
 
-    if (k->prune != NULL && w->epoch != epoch + 1)
-        ERR_TRY(nn_prune_epoch(k->prune, epoch));
+    if (w->epoch != epoch + 1)
+        ERR_TRY(rec_thin_epoch(&k->thin, epoch, w->optim));
     w->epoch = epoch + 1;
     nn_tape_set(k->tape, k->label, p->label);
     ERR_TRY(rec_net_set(k, &p->asked));
     if (k->learning != NULL)
         nn_tape_fill(k->tape, k->learning, 1);
     ERR_TRY(nn_optim_train(w->optim, k->tape, loss));
-    if (k->prune != NULL)
-        nn_prune_step(k->prune);
+    rec_thin_step(&k->thin);
     return ERR_OK;
 }
 
@@ -309,32 +308,29 @@ static enum err learn_level(struct rec_net *k, const struct rec_model *m,
     struct rec_step p;
 
     ERR_TRY(rec_lessons_optim(&w.optim, k->params, m, t, k->batch, 1));
-    if (k->prune != NULL)
-        nn_prune_level(k->prune, l);
+    if (k->thin.prune != NULL)
+        nn_prune_level(k->thin.prune, l);
     enum err e = rec_step_open(&p, k->batch, t);
 
     if (e == ERR_OK)
-        e = rec_lessons_pass(t, &p, m->seed, (size_t)o->epochs,
+        e = rec_lessons_pass(t, &p, m->seed,
+                             rec_thin_passes(&k->thin, (size_t)o->epochs),
                              "learning to re-rank", pass_step, &w);
     rec_step_close(&p);
-    if (e == ERR_OK && k->prune != NULL)
-        e = nn_prune_end(k->prune);
+    if (e == ERR_OK)
+        e = rec_thin_end(&k->thin);
     nn_optim_free(w.optim);
     return e;
 }
 
-static enum err open_prune(struct rec_net *k, const struct rec_model *m)
+static enum err open_thin(struct rec_net *k, const struct rec_model *m)
 {
     const struct rec_rerank_opts *o = m->opts;
-    struct nn_prune_opt how = {.sparsity = o->sparsity,
-                               .epochs = (size_t)o->epochs,
-                               .levels = (size_t)o->levels,
-                               .seed = m->seed};
 
-    ERR_TRY(nn_pattern_parse(&how.pattern, o->pattern));
-    ERR_TRY(nn_prune_parse(&how.schedule, o->schedule));
-    ERR_TRY(nn_prune_new(&k->prune, k->params, &how));
-    return nn_prune_count(k->prune) <= REC_SPARSE_MOST
+    ERR_TRY(rec_thin_open(&k->thin, &o->thin, (size_t)o->epochs, m->seed,
+                          k->params, k->tape));
+    return k->thin.prune == NULL ||
+                   nn_prune_count(k->thin.prune) <= REC_SPARSE_MOST
                ? ERR_OK
                : err_set(ERR_ARG,
                          "--sparsity is for networks of up to %d "
@@ -346,12 +342,12 @@ static enum err learn_pass(struct rec_net *k, const struct rec_model *m,
                            const struct rec_lessons *t)
 {
     const struct rec_rerank_opts *o = m->opts;
-    enum err e = ERR_OK;
+    enum err e = open_thin(k, m);
 
-    if (o->sparsity > 0)
-        e = open_prune(k, m);
-    for (size_t l = 0; e == ERR_OK && l < (size_t)o->levels; l++)
+    for (size_t l = 0; e == ERR_OK && l < (size_t)o->thin.levels; l++)
         e = learn_level(k, m, t, l);
+    if (e == ERR_OK && k->thin.chex != NULL)
+        e = rec_net_narrow(k, m);
     if (e == ERR_OK)
         nn_tape_training(k->tape, false);
     return e;

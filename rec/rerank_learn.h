@@ -7,15 +7,17 @@
 #include "base/mem.h"
 #include "rec/rerank.h"
 #include "rec/rerank_lists.h"
+#include "rec/thin.h"
 
 #define REC_SPARSE_MOST 16 /* pruned matrices of a network */
 #define REC_PLACES_MOST 50 /* that are chosen one after the other */
 
 /* Options of the model, as rec/model_rerank.c declares them. */
 struct rec_rerank_opts {
-    const char *base, *also, *ranker, *pattern, *schedule;
-    int64_t candidates, epochs, dim, batch, levels;
-    double share, rate, drop, decay, sparsity;
+    const char *base, *also, *ranker;
+    int64_t candidates, epochs, dim, batch;
+    double share, rate, drop, decay;
+    struct rec_thin_opts thin;
     int64_t places, trees, leaves, folds, kept;
     double trade, shrinkage;
     bool faithful, attributes;
@@ -37,10 +39,9 @@ struct rec_net {
     struct nn_tensor *x, *mask, *keys, *item, *past, *past_mask, *label,
         *scores, *learning;
     size_t batch, n, features, n_items;
-    void *own;                /* of the re-ranker's ways */
-    struct nn_prune *prune;   /* while learning, or NULL */
-    struct nn_sparse *packed; /* [n_packed] of a sparse network that serves */
-    size_t n_packed;
+    void *own; /* of the re-ranker's ways */
+    struct rec_thin thin;
+    char *layers; /* of a narrow network that was learnt, or NULL; owned */
 };
 
 /* training: with labels and a loss.  n_items: ids of items are below it; 0:
@@ -59,8 +60,12 @@ ERR_CHECK
 enum err rec_net_load(struct rec_net *k, const struct rec_model *m,
                       size_t features, size_t batch);
 
+/* Put the narrow network that was learnt in the place of the wide one. */
+ERR_CHECK
+enum err rec_net_narrow(struct rec_net *k, const struct rec_model *m);
+
 /* What a trained network keeps in a model: pack pruned matrices (nothing
- * otherwise), the arrays (at most REC_SPARSE_MOST + 2; returns how many), and
+ * otherwise), the arrays (at most REC_SPARSE_MOST + 3; returns how many), and
  * their content. */
 ERR_CHECK
 enum err rec_net_pack(struct rec_net *k);

@@ -14,10 +14,8 @@ void rec_net_free(struct rec_net *k)
 {
     if (k->how != NULL && k->how->ways != NULL && k->how->ways->close != NULL)
         k->how->ways->close(k);
-    for (size_t i = 0; i < k->n_packed; i++)
-        nn_sparse_free(&k->packed[i]);
-    free(k->packed);
-    nn_prune_free(k->prune);
+    rec_thin_close(&k->thin);
+    free(k->layers);
     nn_tape_free(k->tape);
     nn_params_free(k->params);
 }
@@ -90,9 +88,10 @@ static enum err open_pass(struct rec_net *k, const struct rec_rerank_opts *o,
     return nn_tape_plan(k->tape, loss);
 }
 
-enum err rec_net_open(struct rec_net *k, const struct rec_model *m,
-                      size_t features, size_t n_items, size_t batch,
-                      bool training)
+/* layers: what a narrow network is built by, n_layers bytes; or NULL. */
+static enum err open_net(struct rec_net *k, const struct rec_model *m,
+                         size_t features, size_t n_items, size_t batch,
+                         bool training, const char *layers, size_t n_layers)
 {
     const struct rec_rerank_opts *o = m->opts;
 
@@ -107,8 +106,37 @@ enum err rec_net_open(struct rec_net *k, const struct rec_model *m,
                        "ready-made lists do not have",
                        o->ranker);
     ERR_TRY(nn_params_new(&k->params, NN_F32, m->seed));
+    if (layers != NULL)
+        ERR_TRY(rec_thin_narrow(k->params, layers, n_layers));
     return k->how->ways != NULL ? k->how->ways->open(k, m, training)
                                 : open_pass(k, o, training);
+}
+
+enum err rec_net_open(struct rec_net *k, const struct rec_model *m,
+                      size_t features, size_t n_items, size_t batch,
+                      bool training)
+{
+    return open_net(k, m, features, n_items, batch, training, NULL, 0);
+}
+
+enum err rec_net_narrow(struct rec_net *k, const struct rec_model *m)
+{
+    struct rec_net small = {.n = 0};
+    char *layers;
+
+    ERR_TRY(rec_thin_layers(&k->thin, &layers));
+    enum err e = open_net(&small, m, k->features, k->n_items, k->batch, false,
+                          layers, strlen(layers));
+
+    small.layers = layers;
+    if (e != ERR_OK) {
+        rec_net_free(&small);
+        return e;
+    }
+    nn_chex_copy(k->thin.chex, small.params);
+    rec_net_free(k);
+    *k = small;
+    return ERR_OK;
 }
 
 enum err rec_net_set(struct rec_net *k, const struct rec_asked *a)
@@ -140,9 +168,9 @@ enum err rec_net_order(struct rec_net *k, const struct rec_asked *a,
 
 /* --- in a model ------------------------------------------------------------
  *
- * "own" holds the words of ways of its own; "net" the parameters; those that
- * were pruned stand in "sparse0", "sparse1"... instead, as images of
- * nn/sparse.h.
+ * "own" holds the words of ways of its own; "net" the parameters, of the shapes
+ * that "layers" says where the network is narrow; those that were pruned stand
+ * in "sparse0", "sparse1"... instead, as images of nn/sparse.h.
  */
 
 static const char *const sparse_name[REC_SPARSE_MOST] = {
@@ -176,16 +204,7 @@ static size_t dense_part(struct nn_params *p, const size_t *number, size_t n,
 
 enum err rec_net_pack(struct rec_net *k)
 {
-    const size_t n = k->prune != NULL ? nn_prune_count(k->prune) : 0;
-
-    if (n == 0)
-        return ERR_OK;
-    k->packed = mem_array(n, sizeof(*k->packed));
-    if (k->packed == NULL)
-        return err_set(ERR_NOMEM, "no memory for a sparse network");
-    for (; k->n_packed < n; k->n_packed++)
-        ERR_TRY(nn_prune_pack(k->prune, k->n_packed, &k->packed[k->n_packed]));
-    return ERR_OK;
+    return rec_thin_pack(&k->thin);
 }
 
 static const uint32_t *own_words(const struct rec_net *k, size_t *n)
@@ -201,9 +220,9 @@ static size_t dense_size(const struct rec_net *k)
 {
     size_t number[REC_SPARSE_MOST];
 
-    for (size_t i = 0; i < k->n_packed; i++)
-        number[i] = nn_prune_number(k->prune, i);
-    return dense_part(k->params, number, k->n_packed, NULL, false);
+    for (size_t i = 0; i < k->thin.n_packed; i++)
+        number[i] = nn_prune_number(k->thin.prune, i);
+    return dense_part(k->params, number, k->thin.n_packed, NULL, false);
 }
 
 size_t rec_net_arrays(const struct rec_net *k, struct rec_array_spec *spec)
@@ -212,10 +231,13 @@ size_t rec_net_arrays(const struct rec_net *k, struct rec_array_spec *spec)
 
     if (dense_size(k) > 0)
         spec[n++] = (struct rec_array_spec){"net", STO_F32, dense_size(k), 1};
-    for (size_t i = 0; i < k->n_packed; i++)
+    for (size_t i = 0; i < k->thin.n_packed; i++)
+        spec[n++] = (struct rec_array_spec){
+            sparse_name[i], STO_U32,
+            nn_sparse_save_bytes(&k->thin.packed[i]) / 4, 1};
+    if (k->layers != NULL)
         spec[n++] =
-            (struct rec_array_spec){sparse_name[i], STO_U32,
-                                    nn_sparse_save_bytes(&k->packed[i]) / 4, 1};
+            (struct rec_array_spec){"layers", STO_U8, strlen(k->layers), 1};
     (void)own_words(k, &words);
     if (words > 0)
         spec[n++] = (struct rec_array_spec){"own", STO_U32, words, 1};
@@ -227,13 +249,15 @@ void rec_net_store(const struct rec_net *k, struct rec_model *m)
     size_t number[REC_SPARSE_MOST], n;
     const uint32_t *words = own_words(k, &n);
 
-    for (size_t i = 0; i < k->n_packed; i++) {
-        number[i] = nn_prune_number(k->prune, i);
-        nn_sparse_save(&k->packed[i], rec_model_array(m, sparse_name[i]));
+    for (size_t i = 0; i < k->thin.n_packed; i++) {
+        number[i] = nn_prune_number(k->thin.prune, i);
+        nn_sparse_save(&k->thin.packed[i], rec_model_array(m, sparse_name[i]));
     }
     if (dense_size(k) > 0)
-        (void)dense_part(k->params, number, k->n_packed,
+        (void)dense_part(k->params, number, k->thin.n_packed,
                          rec_model_array(m, "net"), false);
+    if (k->layers != NULL)
+        memcpy(rec_model_array(m, "layers"), k->layers, strlen(k->layers));
     if (n > 0)
         memcpy(rec_model_array(m, "own"), words, n * sizeof(*words));
 }
@@ -243,55 +267,12 @@ static enum err damaged(void)
     return err_set(ERR_FORMAT, "the network of the re-ranker is damaged");
 }
 
-static const struct sto_array *array_of(const struct rec_model *m,
-                                        const char *name)
-{
-    for (size_t i = 0; i < m->n_arrays; i++) {
-        if (strcmp(m->array[i].name, name) == 0)
-            return &m->array[i];
-    }
-    return NULL;
-}
-
-/* One pruned matrix: into the block, and beside it for serving. */
-static enum err load_sparse(struct rec_net *k, const struct rec_model *m,
-                            size_t i, size_t number)
-{
-    const struct nn_param *x = nn_params_view(k->params, number);
-    const struct sto_array *a = array_of(m, sparse_name[i]);
-    float *own = (float *)nn_params_values(k->params) + x->at;
-    struct nn_sparse *s = &k->packed[i];
-    float *turned;
-
-    if (a == NULL || a->type != STO_U32 || a->cols != 1)
-        return damaged();
-    ERR_TRY(nn_sparse_load(s, a->data, a->rows * 4));
-    k->n_packed = i + 1;
-    const size_t level = m->level > 0 ? m->level - 1 : s->n_levels - 1;
-
-    if (s->rows != x->dim[1] || s->cols != x->dim[0])
-        return damaged();
-    turned = mem_array(x->n, sizeof(*turned));
-    if (turned == NULL)
-        return err_set(ERR_NOMEM, "no memory for a sparse network");
-    if (m->level > s->n_levels) {
-        free(turned);
-        return damaged();
-    }
-    nn_sparse_unpack(s, level, turned);
-    for (size_t e = 0; e < x->n; e++)
-        own[e % s->cols * s->rows + e / s->cols] = turned[e];
-    free(turned);
-    nn_params_serve(k->params, number, s, level);
-    return ERR_OK;
-}
-
 static enum err load_params(struct rec_net *k, const struct rec_model *m)
 {
     size_t number[REC_SPARSE_MOST];
     size_t n = nn_prune_list(k->params, number, REC_SPARSE_MOST);
 
-    if (array_of(m, sparse_name[0]) == NULL)
+    if (rec_thin_array(m, sparse_name[0]) == NULL)
         n = 0;
     if (n > REC_SPARSE_MOST)
         return damaged();
@@ -303,17 +284,21 @@ static enum err load_params(struct rec_net *k, const struct rec_model *m)
         (void)dense_part(k->params, number, n, rec_model_array(m, "net"), true);
     if (n == 0)
         return ERR_OK;
-    k->packed = mem_array(n, sizeof(*k->packed));
-    if (k->packed == NULL)
+    k->thin.packed = mem_array(n, sizeof(*k->thin.packed));
+    if (k->thin.packed == NULL)
         return err_set(ERR_NOMEM, "no memory for a sparse network");
-    for (size_t i = 0; i < n; i++)
-        ERR_TRY(load_sparse(k, m, i, number[i]));
+    for (size_t i = 0; i < n; i++) {
+        k->thin.n_packed = i + 1;
+        ERR_TRY(rec_thin_load(&k->thin.packed[i],
+                              rec_thin_array(m, sparse_name[i]), k->params,
+                              number[i], m->level));
+    }
     return ERR_OK;
 }
 
 static enum err load_own(struct rec_net *k, const struct rec_model *m)
 {
-    const struct sto_array *a = array_of(m, "own");
+    const struct sto_array *a = rec_thin_array(m, "own");
 
     if (k->how->ways == NULL || k->how->ways->load == NULL)
         return ERR_OK;
@@ -326,7 +311,15 @@ static enum err load_own(struct rec_net *k, const struct rec_model *m)
 enum err rec_net_load(struct rec_net *k, const struct rec_model *m,
                       size_t features, size_t batch)
 {
-    ERR_TRY(rec_net_open(k, m, features, m->n_items, batch, false));
+    const struct sto_array *layers = rec_thin_array(m, "layers");
+    const struct rec_rerank_opts *o = m->opts;
+
+    if (layers != NULL && (layers->type != STO_U8 || layers->cols != 1 ||
+                           !rec_thin_narrows(&o->thin)))
+        return damaged();
+    ERR_TRY(open_net(k, m, features, m->n_items, batch, false,
+                     layers != NULL ? layers->data : NULL,
+                     layers != NULL ? layers->rows : 0));
     if (!rec_model_has(m, "mean", STO_F32, features, 1) ||
         !rec_model_has(m, "unit", STO_F32, features, 1) ||
         (k->how->kin && m->n_items > 0 &&

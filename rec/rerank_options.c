@@ -3,8 +3,6 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "nn/pattern.h"
-#include "nn/prune.h"
 #include "rec/model.h"
 #include "rec/rerank_learn.h"
 
@@ -31,15 +29,7 @@ const struct opt rec_rerank_rows[] = {
      "learning rate, falling like a cosine"},
     {"drop", 0, OPT_REAL, AT(drop), "0.1", 0, 0.9, "P", "dropout"},
     {"decay", 0, OPT_REAL, AT(decay), "0.01", 0, 10, "X", "weight decay"},
-    {"sparsity", 0, OPT_REAL, AT(sparsity), "0", 0, 0.99, "X",
-     "share of the network's weights that training takes away; 0 = none"},
-    {"pattern", 0, OPT_TEXT, AT(pattern), "shfl-bw:16", 0, 0, "PATTERN",
-     "where weights may stay (`recd list patterns`)"},
-    {"schedule", 0, OPT_CHOICE, AT(schedule), "gap", 0, 0, "once|gradual|gap",
-     "how training finds them (docs/sparse.md)"},
-    {"levels", 0, OPT_INT, AT(levels), "1", 1, NN_LEVELS, "L",
-     "nested networks in one, each with half of the next one's weights; "
-     "`recommend --level`"},
+    REC_THIN_OPTS(struct rec_rerank_opts, thin),
     {"places", 0, OPT_INT, AT(places), "20", 1, REC_PLACES_MOST, "N",
      "places of a list that are chosen one after the other; what is left "
      "follows as it was scored"},
@@ -87,10 +77,8 @@ enum err rec_rerank_check(const struct rec_model *m)
 {
     const struct rec_rerank_opts *o = m->opts;
     const struct rec_reranker *how;
-    struct nn_pattern pattern;
 
     ERR_TRY(rec_reranker_find(o->ranker, &how));
-    ERR_TRY(nn_pattern_parse(&pattern, o->pattern));
     if (o->faithful && how->faithful == NULL &&
         (how->reads == NULL || !is_word(how->reads, "faithful")))
         return err_set(ERR_ARG,
@@ -108,15 +96,7 @@ enum err rec_rerank_check(const struct rec_model *m)
                            r->name, o->ranker,
                            o->faithful ? " --faithful" : "");
     }
-    for (const struct opt *r = rec_rerank_rows; r->name != NULL; r++) {
-        if ((strcmp(r->name, "pattern") == 0 ||
-             strcmp(r->name, "schedule") == 0 ||
-             strcmp(r->name, "levels") == 0) &&
-            o->sparsity <= 0 && opt_is_given(r, o))
-            return err_set(ERR_ARG, "--%s means nothing without --sparsity",
-                           r->name);
-    }
-    return ERR_OK;
+    return rec_thin_check(&o->thin, rec_rerank_rows, o);
 }
 
 enum err rec_rerank_steer(struct rec_model *m, double trade)

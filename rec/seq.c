@@ -42,6 +42,7 @@ struct teaching {
     uint32_t *turn; /* of batches */
     size_t n_turns;
     struct nn_optim *optim;
+    struct rec_thin thin;
     struct batch b;
     uint64_t step;
 };
@@ -220,6 +221,7 @@ static enum err train_batch(struct teaching *k, size_t tape, size_t first,
 
     if (e == ERR_OK)
         e = nn_optim_train(k->optim, p->tape, NULL);
+    rec_thin_step(&k->thin);
     for (size_t i = 0; i < k->b.n_clash; i++)
         nn_tape_put(p->tape, p->clash, k->b.clash[i], 0);
     k->b.n_clash = 0;
@@ -376,9 +378,21 @@ static enum err train_epoch(struct teaching *k, uint64_t epoch)
     return ERR_OK;
 }
 
-/* The parameters as arrays of the model, by their names. */
+/* The packed twin of parameter i, or NULL. */
+static const struct nn_sparse *packed_of(const struct rec_thin *thin, size_t i)
+{
+    for (size_t k = 0; k < thin->n_packed; k++) {
+        if (nn_prune_number(thin->prune, k) == i)
+            return &thin->packed[k];
+    }
+    return NULL;
+}
+
+/* The parameters as arrays of the model, by their names; those that are packed
+ * as images. */
 static enum err alloc(struct rec_model *m, const struct rec_data *d,
-                      const struct nn_params *params)
+                      const struct nn_params *params,
+                      const struct rec_thin *thin)
 {
     struct rec_array_spec spec[512]; /* 32 blocks have 384 */
     const size_t n = nn_params_count(params);
@@ -386,26 +400,62 @@ static enum err alloc(struct rec_model *m, const struct rec_data *d,
     assert(n <= sizeof(spec) / sizeof(spec[0]));
     for (size_t i = 0; i < n; i++) {
         const struct nn_param *v = nn_params_view(params, i);
+        const struct nn_sparse *s = packed_of(thin, i);
         const size_t rows = v->n_dims > 1 ? v->dim[0] : 1;
 
-        spec[i] = (struct rec_array_spec){v->name, STO_F32, rows, v->n / rows};
+        spec[i] =
+            s != NULL
+                ? (struct rec_array_spec){v->name, STO_U32,
+                                          nn_sparse_save_bytes(s) / 4, 1}
+                : (struct rec_array_spec){v->name, STO_F32, rows, v->n / rows};
     }
-    return rec_model_alloc(m, d, spec, n);
+    ERR_TRY(rec_model_alloc(m, d, spec, n));
+    for (size_t i = 0; i < n; i++) {
+        const struct nn_sparse *s = packed_of(thin, i);
+
+        if (s != NULL)
+            nn_sparse_save(s, rec_model_array(m, spec[i].name));
+    }
+    rec_seq_copy(m, params);
+    return ERR_OK;
+}
+
+/* What was trained, as it will serve: packed, narrow, or as it is. */
+static enum err keep(struct teaching *k, const struct rec_seq_net *net)
+{
+    const struct rec_thin none = {.prune = NULL};
+    struct rec_seq_work small;
+
+    if (k->thin.chex == NULL) {
+        ERR_TRY(rec_thin_pack(&k->thin));
+        return alloc(k->m, k->d, k->w.params, &k->thin);
+    }
+    enum err e = rec_seq_open(&small, net, k->m, k->d->item_key, k->d->n_items,
+                              1, false, k->thin.chex);
+
+    if (e == ERR_OK) {
+        nn_chex_copy(k->thin.chex, small.params);
+        e = alloc(k->m, k->d, small.params, &none);
+    }
+    rec_seq_close(&small);
+    return e;
 }
 
 static enum err teach(struct teaching *k, const struct rec_watch *watch)
 {
-    const uint64_t epochs = (uint64_t)k->w.o->epochs;
+    const uint64_t passes = rec_thin_passes(&k->thin, (size_t)k->w.o->epochs);
     bool stop = false;
 
-    for (uint64_t e = 0; e < epochs && !stop; e++) {
+    for (uint64_t e = 0; e < passes && !stop; e++) {
+        ERR_TRY(rec_thin_epoch(&k->thin, e, k->optim));
         ERR_TRY(train_epoch(k, e));
         k->m->epochs = e + 1;
-        rec_seq_copy(k->m, k->w.params, true);
-        if (watch != NULL)
-            ERR_TRY(watch->epoch(watch->arg, k->m, e + 1, &stop));
+        if (watch == NULL)
+            continue;
+        rec_seq_copy(k->m, k->w.params);
+        ERR_TRY(watch->epoch(watch->arg, k->m, e + 1, &stop));
     }
-    return ERR_OK;
+    return rec_thin_end(&k->thin);
 }
 
 static enum err open_optim(struct teaching *k)
@@ -425,6 +475,26 @@ static enum err open_optim(struct teaching *k)
     return nn_optim_new(&k->optim, k->w.params, &adam);
 }
 
+/* Learn; of a network with levels, one after the other. */
+static enum err teach_all(struct teaching *k, const struct rec_watch *watch)
+{
+    const struct rec_seq_opts *o = k->w.o;
+
+    ERR_TRY(rec_thin_open(&k->thin, &o->thin, (size_t)o->epochs, k->m->seed,
+                          k->w.params, k->w.tape[0].tape));
+    if (o->thin.sparsity > 0) /* a schedule ends where its epochs end */
+        watch = NULL;
+    for (size_t l = 0; l < (size_t)o->thin.levels; l++) {
+        if (k->thin.prune != NULL)
+            nn_prune_level(k->thin.prune, l);
+        nn_optim_free(k->optim);
+        k->optim = NULL;
+        ERR_TRY(open_optim(k));
+        ERR_TRY(teach(k, watch));
+    }
+    return ERR_OK;
+}
+
 enum err rec_seq_fit(struct rec_model *m, const struct rec_data *d,
                      const struct rec_watch *watch,
                      const struct rec_seq_net *net)
@@ -438,10 +508,11 @@ enum err rec_seq_fit(struct rec_model *m, const struct rec_data *d,
                  "items' keys (recd import --format sequences, or times)");
     if (net->check != NULL)
         ERR_TRY(net->check(o));
+    ERR_TRY(rec_thin_check(&o->thin, m->ops->opts, o));
     k.item = mem_take(&s, d->n_rows, 1, sizeof(*k.item));
     enum err e = s.failed ? no_memory()
                           : rec_seq_open(&k.w, net, m, d->item_key, d->n_items,
-                                         (size_t)o->batch, true);
+                                         (size_t)o->batch, true, NULL);
 
     if (e == ERR_OK)
         e = sort_rows(&k);
@@ -450,13 +521,12 @@ enum err rec_seq_fit(struct rec_model *m, const struct rec_data *d,
     if (e == ERR_OK)
         e = batch_room(&k, &s);
     if (e == ERR_OK)
-        e = open_optim(&k);
+        e = alloc(m, d, k.w.params, &k.thin);
     if (e == ERR_OK)
-        e = alloc(m, d, k.w.params);
-    if (e == ERR_OK) {
-        rec_seq_copy(m, k.w.params, true);
-        e = teach(&k, watch);
-    }
+        e = teach_all(&k, watch);
+    if (e == ERR_OK)
+        e = keep(&k, net);
+    rec_thin_close(&k.thin);
     nn_optim_free(k.optim);
     rec_seq_close(&k.w);
     mem_drop(&s);

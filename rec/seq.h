@@ -13,6 +13,9 @@
  * their length, in tapes of length, length / 2, ...: a person's vector does not
  * depend on who else is in the batch.
  *
+ * With --sparsity the layers end sparse or narrow (rec/thin.h); the table of
+ * items and recurrent weights stay whole.
+ *
  * Rows without times are read in the order of their items' keys.
  */
 #ifndef REC_SEQ_H
@@ -24,6 +27,7 @@
 #include "base/err.h"
 #include "nn/nn.h"
 #include "rec/model.h"
+#include "rec/thin.h"
 
 /* Begins the options of every such model. */
 struct rec_seq_opts {
@@ -31,6 +35,7 @@ struct rec_seq_opts {
     double lr, decay, drop;
     int64_t targets; /* LAST: rows to come that a window predicts */
     double mask;     /* MASKED: share of the rows that is hidden */
+    struct rec_thin_opts thin;
 };
 
 /* What a network is told. */
@@ -80,14 +85,18 @@ struct rec_seq_work {
     struct nn_params *params;
     struct rec_seq_tape tape[REC_SEQ_TAPES];
     size_t n_tapes;
+    struct nn_sparse *packed; /* [n_packed] that serve for parameters */
+    size_t n_packed;
 };
 
-/* Tapes for training (batch: o->batch), or for serving `batch` people.
+/* Tapes for training (batch: o->batch), or for serving `batch` people, with
+ * layers as narrow as m's arrays are, or (like is not NULL) as like's.
  * ERR_NOMEM, ERR_ARG.  To be freed after an error, too. */
 ERR_CHECK
 enum err rec_seq_open(struct rec_seq_work *w, const struct rec_seq_net *net,
                       const struct rec_model *m, const uint64_t *item_key,
-                      size_t n_items, size_t batch, bool training);
+                      size_t n_items, size_t batch, bool training,
+                      const struct nn_chex *like);
 void rec_seq_close(struct rec_seq_work *w);
 
 /* The shortest tape that reads n items. */
@@ -101,9 +110,12 @@ struct rec_seq_event {
 void rec_seq_sort(const uint32_t *item, const int64_t *time, size_t n,
                   struct rec_seq_event *room, uint32_t *out);
 
-/* Parameters into the model's arrays of their names (out), or back. */
-void rec_seq_copy(const struct rec_model *m, struct nn_params *params,
-                  bool out);
+/* Parameters into the model's arrays of their names, where these are whole. */
+void rec_seq_copy(const struct rec_model *m, const struct nn_params *params);
+/* And back; matrices that are stored packed serve so.  ERR_FORMAT: shapes are
+ * not those of the network; ERR_NOMEM. */
+ERR_CHECK
+enum err rec_seq_load(struct rec_seq_work *w, const struct rec_model *m);
 
 /* ERR_ARG: heads do not divide the dimensions. */
 ERR_CHECK
@@ -128,6 +140,7 @@ enum err rec_seq_embed(const struct rec_model *m, const struct rec_query *q,
                        float *vec, const struct rec_seq_net *net);
 bool rec_seq_valid(const struct rec_model *m, const struct rec_seq_net *net);
 const float *rec_seq_items(const struct rec_model *m, size_t *d);
+size_t rec_seq_levels(const struct rec_model *m);
 
 /* Options that they share, with their defaults. */
 #define REC_SEQ_OPTS(T, DIM, LENGTH, EPOCHS, BATCH, NEGATIVES, LR, DROP)       \
@@ -166,10 +179,16 @@ const float *rec_seq_items(const struct rec_model *m, size_t *d);
          "learning rate of Adam at the start; it falls on a cosine"},          \
         {"decay", 0,   OPT_REAL, offsetof(T, s.decay), "0",                    \
          0,       1e3, "L",      "weight decay"},                              \
-    {                                                                          \
-        "drop", 0, OPT_REAL, offsetof(T, s.drop), DROP, 0, .95, "P",           \
-            "share of the numbers that dropout zeroes"                         \
-    }
+        {"drop",                                                               \
+         0,                                                                    \
+         OPT_REAL,                                                             \
+         offsetof(T, s.drop),                                                  \
+         DROP,                                                                 \
+         0,                                                                    \
+         .95,                                                                  \
+         "P",                                                                  \
+         "share of the numbers that dropout zeroes"},                          \
+        REC_THIN_OPTS(T, s.thin)
 
 /* rec_model_NAME of a struct rec_seq_net and a table of options. */
 #define REC_SEQ_MODEL(NAME, WORD, HELP, NET, ROWS, T)                          \
@@ -199,6 +218,7 @@ const float *rec_seq_items(const struct rec_model *m, size_t *d);
         .embed = NAME##_embed,                                                 \
         .item_vectors = rec_seq_items,                                         \
         .valid = NAME##_valid,                                                 \
+        .levels = rec_seq_levels,                                              \
     }
 
 #endif

@@ -16,6 +16,9 @@ void rec_seq_close(struct rec_seq_work *w)
     for (size_t i = 0; i < w->n_tapes; i++)
         nn_tape_free(w->tape[i].tape);
     nn_params_free(w->params);
+    for (size_t i = 0; i < w->n_packed; i++)
+        nn_sparse_free(&w->packed[i]);
+    free(w->packed);
     *w = (struct rec_seq_work){.net = NULL};
 }
 
@@ -53,17 +56,70 @@ void rec_seq_sort(const uint32_t *item, const int64_t *time, size_t n,
         out[r] = room[r].item;
 }
 
-void rec_seq_copy(const struct rec_model *m, struct nn_params *params, bool out)
+static size_t rows_of_param(const struct nn_param *v)
 {
-    float *block = nn_params_values(params);
+    return v->n_dims > 1 ? v->dim[0] : 1;
+}
+
+void rec_seq_copy(const struct rec_model *m, const struct nn_params *params)
+{
+    const float *block = nn_params_values((struct nn_params *)params);
 
     for (size_t i = 0; i < nn_params_count(params); i++) {
         const struct nn_param *v = nn_params_view(params, i);
-        float *array = rec_model_array(m, v->name);
+        const size_t rows = rows_of_param(v);
 
-        memcpy(out ? array : block + v->at, out ? block + v->at : array,
-               v->n * sizeof(float));
+        if (rec_model_has(m, v->name, STO_F32, rows, v->n / rows))
+            memcpy(rec_model_array(m, v->name), block + v->at,
+                   v->n * sizeof(float));
     }
+}
+
+static enum err load_one(struct rec_seq_work *w, const struct rec_model *m,
+                         size_t i)
+{
+    const struct nn_param *v = nn_params_view(w->params, i);
+    const struct sto_array *a = rec_thin_array(m, v->name);
+    const size_t rows = rows_of_param(v);
+
+    if (a != NULL && a->type == STO_U32 && v->n_dims == 2)
+        return rec_thin_load(&w->packed[w->n_packed++], a, w->params, i,
+                             m->level);
+    if (!rec_model_has(m, v->name, STO_F32, rows, v->n / rows))
+        return err_set(ERR_FORMAT, "the weights of a network are damaged");
+    memcpy((float *)nn_params_values(w->params) + v->at, a->data,
+           v->n * sizeof(float));
+    return ERR_OK;
+}
+
+enum err rec_seq_load(struct rec_seq_work *w, const struct rec_model *m)
+{
+    w->packed = mem_array(nn_params_count(w->params), sizeof(*w->packed));
+    if (w->packed == NULL)
+        return err_set(ERR_NOMEM, "no memory for a network over sequences");
+    for (size_t i = 0; i < nn_params_count(w->params); i++)
+        ERR_TRY(load_one(w, m, i));
+    return ERR_OK;
+}
+
+/* Layers as narrow as those that were trained. */
+static enum err narrow(struct rec_seq_work *w, const struct rec_model *m,
+                       const struct nn_chex *like)
+{
+    for (size_t l = 0; like != NULL && l < nn_chex_count(like); l++)
+        ERR_TRY(nn_params_narrow(w->params, nn_chex_name(like, l),
+                                 nn_chex_outputs(like, l)));
+    if (like != NULL || w->o->thin.sparsity <= 0 ||
+        !rec_thin_narrows(&w->o->thin))
+        return ERR_OK;
+    for (size_t i = 0; i < m->n_arrays; i++) {
+        const char *end = strrchr(m->array[i].name, '/');
+
+        if (end != NULL && strcmp(end, "/weight") == 0 && m->array[i].cols > 0)
+            ERR_TRY(nn_params_narrow(w->params, m->array[i].name,
+                                     m->array[i].cols));
+    }
+    return ERR_OK;
 }
 
 /* --- blocks ----------------------------------------------------------------
@@ -293,7 +349,8 @@ static enum err name_rows(const struct rec_seq_work *w)
 
 enum err rec_seq_open(struct rec_seq_work *w, const struct rec_seq_net *net,
                       const struct rec_model *m, const uint64_t *item_key,
-                      size_t n_items, size_t batch, bool training)
+                      size_t n_items, size_t batch, bool training,
+                      const struct nn_chex *like)
 {
     const struct rec_seq_opts *o = m->opts;
     struct nn_tensor *loss[REC_SEQ_TAPES] = {NULL};
@@ -303,6 +360,8 @@ enum err rec_seq_open(struct rec_seq_work *w, const struct rec_seq_net *net,
     if ((size_t)o->negatives < n_items / 2)
         w->n_negatives = (size_t)o->negatives;
     ERR_TRY(nn_params_new(&w->params, NN_F32, m->seed));
+    if (!training)
+        ERR_TRY(narrow(w, m, like));
     plan_lengths(w, batch);
     for (size_t i = 0; i < w->n_tapes; i++)
         ERR_TRY(build(w, &w->tape[i], training, &loss[i]));

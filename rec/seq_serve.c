@@ -114,9 +114,10 @@ enum err rec_seq_embed(const struct rec_model *m, const struct rec_query *q,
     enum err e = s.failed ? no_memory() : ERR_OK;
 
     if (e == ERR_OK && q->n > 0)
-        e = rec_seq_open(&a.w, net, m, m->item_key, m->n_items, batch, false);
+        e = rec_seq_open(&a.w, net, m, m->item_key, m->n_items, batch, false,
+                         NULL);
     if (e == ERR_OK && q->n > 0)
-        rec_seq_copy(m, a.w.params, false);
+        e = rec_seq_load(&a.w, m);
     for (size_t t = 0; t < a.w.n_tapes && e == ERR_OK; t++)
         e = ask_tape(&a, q, t, vec);
     rec_seq_close(&a.w);
@@ -127,18 +128,20 @@ enum err rec_seq_embed(const struct rec_model *m, const struct rec_query *q,
 bool rec_seq_valid(const struct rec_model *m, const struct rec_seq_net *net)
 {
     struct rec_seq_work w;
-    bool same = m->n_items > 0 && rec_seq_open(&w, net, m, m->item_key,
-                                               m->n_items, 1, false) == ERR_OK;
+    bool same = false;
 
-    for (size_t i = 0; same && i < nn_params_count(w.params); i++) {
-        const struct nn_param *v = nn_params_view(w.params, i);
-        const size_t rows = v->n_dims > 1 ? v->dim[0] : 1;
-
-        same = rec_model_has(m, v->name, STO_F32, rows, v->n / rows);
-    }
-    if (m->n_items > 0)
-        rec_seq_close(&w);
+    if (m->n_items == 0)
+        return false;
+    same = rec_seq_open(&w, net, m, m->item_key, m->n_items, 1, false, NULL) ==
+               ERR_OK &&
+           rec_seq_load(&w, m) == ERR_OK;
+    rec_seq_close(&w);
     return same;
+}
+
+size_t rec_seq_levels(const struct rec_model *m)
+{
+    return (size_t)((const struct rec_seq_opts *)m->opts)->thin.levels;
 }
 
 const float *rec_seq_items(const struct rec_model *m, size_t *d)

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "nn/nn.h"
@@ -30,7 +31,17 @@ static void net_free(struct net *k)
     nn_params_free(k->params);
 }
 
-static enum err net_open(struct net *k, const char *ranker, size_t dim)
+/* Where prm has channels (nn/chex.h), and how many outputs a unit of --dim. */
+static const struct {
+    const char *weight;
+    size_t times;
+} prm_layer[] = {{"net/block/attend/weight", 3},
+                 {"net/block/wide/weight", 2},
+                 {"net/last/weight", 1}};
+
+/* share: of the channels that stay, rounded as training does; 1: all. */
+static enum err net_open(struct net *k, const char *ranker, size_t dim,
+                         double share)
 {
     const size_t shape[] = {LISTS, ITEMS, FEATURES};
     const struct rec_reranker *how;
@@ -46,6 +57,10 @@ static enum err net_open(struct net *k, const char *ranker, size_t dim)
     *k = (struct net){.n = 0};
     if (e == ERR_OK)
         e = nn_params_new(&k->params, NN_F32, 1);
+    for (size_t i = 0; e == ERR_OK && share < 1 && i < 3; i++)
+        e = nn_params_narrow(
+            k->params, prm_layer[i].weight,
+            (size_t)(share * (double)(prm_layer[i].times * dim)));
     if (e == ERR_OK)
         e = nn_tape_new(&k->tape, k->params);
     if (e == ERR_OK) {
@@ -112,11 +127,12 @@ static enum err compare(struct bench *b, const char *ranker, size_t dim,
     struct net k[2] = {{.n = 0}, {.n = 0}};
     double sparse, dense;
     char shape[64];
-    enum err e = net_open(&k[0], ranker, dim);
+    const bool narrow = strcmp(pattern, "channels") == 0;
+    enum err e = net_open(&k[0], ranker, dim, narrow ? 1 - sparsity : 1);
 
     if (e == ERR_OK)
-        e = net_open(&k[1], ranker, dim);
-    if (e == ERR_OK)
+        e = net_open(&k[1], ranker, dim, 1);
+    if (e == ERR_OK && !narrow)
         e = net_prune(&k[0], pattern, sparsity);
     if (e == ERR_OK) {
         cmd_bench_threads(1);
@@ -144,5 +160,7 @@ enum err cmd_bench_rerank(struct bench *b)
     }
     for (size_t i = 0; i < 3; i++)
         ERR_TRY(compare(b, "prm", 128, "shfl-bw:8", more[i]));
+    for (size_t i = 0; i < 3; i++)
+        ERR_TRY(compare(b, "prm", dim[i], "channels", 0.5));
     return ERR_OK;
 }

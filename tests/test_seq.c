@@ -67,8 +67,10 @@ static struct rec_data world(void)
     return d;
 }
 
-static struct rec_model *train(const char *name, const struct rec_data *d,
-                               const char *epochs, const char *negatives)
+/* thin: names and values of further options, ended by NULL. */
+static struct rec_model *train_thin(const char *name, const struct rec_data *d,
+                                    const char *epochs, const char *negatives,
+                                    const char *const *thin)
 {
     const struct rec_model_ops *ops;
     struct rec_model *m;
@@ -87,9 +89,18 @@ static struct rec_model *train(const char *name, const struct rec_data *d,
                          ERR_OK);
     if (strcmp(name, "ncf") != 0)
         assert_int_equal(opt_assign(ops->opts, m->opts, "drop", "0.1"), ERR_OK);
+    for (; *thin != NULL; thin += 2)
+        assert_int_equal(opt_assign(ops->opts, m->opts, thin[0], thin[1]),
+                         ERR_OK);
     if (rec_model_fit(m, d, NULL) != ERR_OK)
         fail_msg("%s: %s", name, err_note());
     return m;
+}
+
+static struct rec_model *train(const char *name, const struct rec_data *d,
+                               const char *epochs, const char *negatives)
+{
+    return train_thin(name, d, epochs, negatives, (const char *const[]){NULL});
 }
 
 #define ASKED 50
@@ -141,6 +152,49 @@ static void the_next_row_is_found(void **state)
                      negatives[i / NAMES], right);
         rec_model_free(m);
     }
+    rec_data_free(&d);
+}
+
+static size_t weights_of(const struct rec_model *m)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 3; i < m->n_arrays; i++) {
+        if (strcmp(m->array[i].name, "items") != 0)
+            bytes += m->array[i].rows * m->array[i].cols;
+    }
+    return bytes;
+}
+
+/* Half of the weights find it too: packed, in levels, or in a narrower network
+ * (levels: the sparsest has a quarter). */
+static void the_next_row_is_found_by_fewer_weights(void **state)
+{
+    static const char *const packed[] = {"sparsity", "0.5", "pattern",
+                                         "shfl-bw:8", NULL};
+    static const char *const levels[] = {
+        "sparsity", "0.5", "pattern", "shfl-bw:8", "levels", "2", NULL};
+    static const char *const narrow[] = {"sparsity", "0.4", "schedule", "chex",
+                                         NULL};
+    static const char *const *const how[] = {packed, levels, narrow};
+    struct rec_data d = world();
+    struct rec_model *whole = train("sasrec", &d, "1", "0");
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct rec_model *m = train_thin("sasrec", &d, "60", "0", how[i]);
+
+        for (size_t level = 0; level <= (i == 1 ? 2 : 0); level++) {
+            assert_int_equal(rec_model_set_level(m, level), ERR_OK);
+            if (right_guesses(m) < 35)
+                fail_msg("way %zu, level %zu: %zu of 50", i, level,
+                         right_guesses(m));
+        }
+        assert_int_equal(rec_model_set_level(m, i == 1 ? 3 : 2), ERR_ARG);
+        assert_true(weights_of(m) < weights_of(whole) * 9 / 10);
+        rec_model_free(m);
+    }
+    rec_model_free(whole);
     rec_data_free(&d);
 }
 
@@ -303,6 +357,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_next_row_is_found),
+        cmocka_unit_test(the_next_row_is_found_by_fewer_weights),
         cmocka_unit_test(a_vector_is_a_persons_own),
         cmocka_unit_test(order_matters),
         cmocka_unit_test(options_at_their_limits_are_no_accident),
