@@ -52,6 +52,8 @@ enum err rec_thin_check(const struct rec_thin_opts *o, const struct opt *rows,
     struct nn_pattern pattern;
     enum nn_schedule schedule;
 
+    if (!rec_thin_narrows(o))
+        ERR_TRY(nn_pattern_parse(&pattern, o->pattern));
     for (size_t i = 0; i < 3 && o->sparsity <= 0; i++) {
         if (is_given(rows, opts, names[i]))
             return err_set(ERR_ARG, "--%s means nothing without --sparsity",
@@ -62,7 +64,7 @@ enum err rec_thin_check(const struct rec_thin_opts *o, const struct opt *rows,
     ERR_TRY(nn_prune_parse(&schedule, o->schedule));
     if (o->levels > 1 && schedule == NN_PRUNE_PARALLEL)
         return err_set(ERR_ARG, "--levels are for schedules of one worker");
-    return nn_pattern_parse(&pattern, o->pattern);
+    return ERR_OK;
 }
 
 /* --- training ----------------------------------------------------------------

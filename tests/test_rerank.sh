@@ -150,7 +150,7 @@ expect 2 r rerank compare --models trees
 say "did you mean"
 expect 2 r rerank compare --models logistic:trees=5
 say "trees means nothing to --ranker logistic"
-expect 2 r rerank compare --models logistic --ranker prm
+expect 2 r rerank compare --models logistic --ranker mmr
 say "models names them"
 expect 2 r rerank compare --models logistic --name x
 say "name means nothing to compare"
