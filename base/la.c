@@ -57,17 +57,21 @@ static void gemm_task(void *arg, size_t task, size_t thread)
     cpu_ops()->gemm_f32(&g);
 }
 
-/* As many tasks as threads or more, as large and as even as can be: each
- * packs its operands once. */
+/* As many tasks as threads or more, as large and as even as can be.  Each
+ * copies its rows of A, where the kernel does not read them where they are, and
+ * its columns of B: side by side no column is copied twice. */
 static void gemm_cut(struct gemm_tasks *t, size_t threads)
 {
     const struct krn_gemm *g = t->g;
+    const bool copies = g->ta || g->lda % KRN_GEMM_BAD == 0;
     size_t down = la_up(g->m, GEMM_TASK_ROWS) / GEMM_TASK_ROWS;
     size_t across = la_up(g->n, GEMM_TASK_COLS) / GEMM_TASK_COLS;
 
     while (down * across % threads != 0 && down * across < 4 * threads &&
            (g->m / down > 28 || g->n / across > 64)) {
-        if (g->m / down >= g->n / across || g->n / across <= 64)
+        const size_t rows = g->m / down, cols = g->n / across;
+
+        if (cols <= 64 || (copies ? rows >= cols : rows >= 8 * cols))
             down++;
         else
             across++;

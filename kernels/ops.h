@@ -89,6 +89,10 @@ struct krn_gemm {
     size_t ldc;
     float *scratch; /* KRN_GEMM_SCRATCH floats, 64-byte aligned */
 };
+/* Rows of A that are a multiple of so many floats apart (4 KiB) fall into one
+ * set of the first cache: the twins copy them where the copies are used again.
+ */
+#define KRN_GEMM_BAD 1024
 #define KRN_GEMM_SCRATCH (((size_t)1 << 21) + ((size_t)1 << 17))
 
 /* Rows first..last-1 of Y = S X [+ Y when add]: S is CSR, X is [*][d]. */

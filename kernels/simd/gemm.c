@@ -136,9 +136,8 @@ struct gemm_at {
     float *pa, *pb;
 };
 
-/* Rows that are a multiple of this apart (4 KiB) fall into one set of the
- * first cache, which then cannot hold a tile's: copies lie a line further. */
-#define GEMM_BAD 1024
+/* A set of the first cache cannot hold rows that all fall into it
+ * (KRN_GEMM_BAD): copies lie a line further each. */
 #ifdef KRN_WITH_AVX512
 #define GEMM_BAD_MR 12 /* rows that such a set can still hold */
 #else
@@ -355,15 +354,15 @@ void KRN_TWIN(krn_gemm_f32)(const struct krn_gemm *g)
         gemm_zero(g);
     p.copy_b = g->tb || g->sub ||
                (g->m > GEMM_FEW_ROWS &&
-                (g->k > GEMM_SHALLOW || g->ldb % GEMM_BAD == 0));
+                (g->k > GEMM_SHALLOW || g->ldb % KRN_GEMM_BAD == 0));
     p.wide = !p.copy_b && !g->panels && !g->ta && g->m <= GEMM_WIDE_ROWS &&
              g->k > GEMM_SHALLOW && g->n >= 10 * GEMM_WIDE_NR;
-    p.a = g->ta                                          ? GEMM_IN_PANELS
-          : p.wide                                       ? GEMM_WHERE_IT_IS
-          : g->n > GEMM_BAD_NR && g->lda % GEMM_BAD == 0 ? GEMM_IN_ROWS
-                                                         : GEMM_WHERE_IT_IS;
-    p.rows = p.a == GEMM_WHERE_IT_IS && g->lda % GEMM_BAD == 0 ? GEMM_BAD_MR
-                                                               : GEMM_MR;
+    p.a = g->ta                                              ? GEMM_IN_PANELS
+          : p.wide                                           ? GEMM_WHERE_IT_IS
+          : g->n > GEMM_BAD_NR && g->lda % KRN_GEMM_BAD == 0 ? GEMM_IN_ROWS
+                                                             : GEMM_WHERE_IT_IS;
+    p.rows = p.a == GEMM_WHERE_IT_IS && g->lda % KRN_GEMM_BAD == 0 ? GEMM_BAD_MR
+                                                                   : GEMM_MR;
     if (g->m == 0 || g->n == 0 || g->k == 0)
         return;
     const size_t fit = GEMM_B_FLOATS / gemm_deep(g) / GEMM_NR * GEMM_NR;

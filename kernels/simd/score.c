@@ -1,36 +1,30 @@
 /*
  * kernels/simd/score.c - products whose every row keeps its k best.
  *
- * A tile of scores never leaves the registers: each person's are compared with
- * the floor of that person's list, and only what passes, which is rare, is
- * written and offered.  A panel of items stays in the first cache while all
- * people go over it.
+ * A tile of scores is compared, in registers, with the floors of its people's
+ * lists; only those who have one that passes are offered theirs.  A panel of
+ * items stays in the first cache while all people go over it.
  */
-#include <math.h>
-
 #include "kernels/simd/gemm_step.h"
 
-/* Person r's scores of the items from j on. */
-V_FN void score_offer(const struct krn_score *s, size_t r, size_t j,
-                      const struct v16 *acc)
+/* Bit r: one of person r's scores is not below the floor of the list.  Without
+ * a branch, so that the next tile can begin meanwhile. */
+V_FN uint32_t score_good(const struct krn_topk *list,
+                         struct v16 acc[][GEMM_MOST_NV], size_t mr)
 {
-    struct krn_topk *t = s->list + r;
-    const struct v16 floor = v_set1(t->floor);
-    uint32_t good = !(t->floor > -INFINITY); /* then NaN passes too */
+    uint32_t good = 0;
 
     V_UNROLL
-    for (size_t v = 0; v < GEMM_NV; v++)
-        good |= (uint32_t)v_bits(v_ge(acc[v], floor));
-    if (good != 0) {
-        float row[GEMM_NR];
+    for (size_t r = 0; r < mr; r++) {
+        const struct v16 floor = v_set1(list[r].floor);
+        uint32_t below = 0xffff;
 
         V_UNROLL
         for (size_t v = 0; v < GEMM_NV; v++)
-            v_store(row + 16 * v, acc[v]);
-        KRN_TWIN(krn_topk_push_f32)
-        (t, row, s->first_id + (uint32_t)j,
-         s->n - j < GEMM_NR ? s->n - j : GEMM_NR);
+            below &= (uint32_t)v_bits(v_lt(acc[r][v], floor));
+        good |= (uint32_t)(below != 0xffff) << r;
     }
+    return good;
 }
 
 V_FN void score_run(const struct krn_score *s, const struct gemm_tile *t,
@@ -38,6 +32,7 @@ V_FN void score_run(const struct krn_score *s, const struct gemm_tile *t,
 {
     struct v16 acc[GEMM_MR][GEMM_MOST_NV];
     struct gemm_walk w = gemm_walk_start(t);
+    float row[GEMM_MR][GEMM_NR];
 
     V_UNROLL
     for (size_t r = 0; r < mr; r++) {
@@ -47,9 +42,23 @@ V_FN void score_run(const struct krn_score *s, const struct gemm_tile *t,
     }
     for (size_t l = 0; l < s->k; l++)
         gemm_step(acc, &w, t, mr, GEMM_NV, false);
+    uint32_t good = score_good(s->list + r0, acc, mr);
+
+    if (good == 0)
+        return;
     V_UNROLL
-    for (size_t r = 0; r < mr; r++)
-        score_offer(s, r0 + r, j, acc[r]);
+    for (size_t r = 0; r < mr; r++) {
+        V_UNROLL
+        for (size_t v = 0; v < GEMM_NV; v++)
+            v_store(row[r] + 16 * v, acc[r][v]);
+    }
+    for (; good != 0; good &= good - 1) {
+        const size_t r = (size_t)__builtin_ctz(good);
+
+        KRN_TWIN(krn_topk_push_f32)
+        (s->list + r0 + r, row[r], s->first_id + (uint32_t)j,
+         s->n - j < GEMM_NR ? s->n - j : GEMM_NR);
+    }
 }
 
 #define SCORE_SHAPE(MR)                                                        \
