@@ -29,7 +29,7 @@ enum state { READY, AT_BLOCK, AT_WARP, DONE };
 struct fiber {
     void *sp; /* x86-64 */
     ucontext_t context;
-    unsigned char *stack;
+    std::vector<unsigned char> stack;
     enum state state;
     std::vector<std::vector<copy>> groups; /* committed, oldest first */
     std::vector<copy> open;
@@ -68,7 +68,7 @@ asm(".text\n.hidden krn_emulated_switch\n.globl krn_emulated_switch\n"
 
 static void start_fiber(fiber *f)
 {
-    uintptr_t top = ((uintptr_t)f->stack + STACK) & ~(uintptr_t)15;
+    uintptr_t top = ((uintptr_t)f->stack.data() + STACK) & ~(uintptr_t)15;
     void **sp = (void **)top;
 
     *--sp = NULL; /* entry() does not return; keeps the stack aligned */
@@ -86,7 +86,7 @@ static void change(fiber *from, fiber *to)
 static void start_fiber(fiber *f)
 {
     getcontext(&f->context);
-    f->context.uc_stack.ss_sp = f->stack;
+    f->context.uc_stack.ss_sp = f->stack.data();
     f->context.uc_stack.ss_size = STACK;
     f->context.uc_link = NULL;
     makecontext(&f->context, entry, 0);
@@ -229,7 +229,7 @@ void krn_emulated_launch(dim3 grid, dim3 block, size_t dynamic,
     }
     while (fibers.size() < n) {
         fibers.emplace_back();
-        fibers.back().stack = (unsigned char *)malloc(STACK);
+        fibers.back().stack.resize(STACK);
     }
     gridDim = grid;
     blockDim = block;
