@@ -6,16 +6,19 @@
 
 static enum err add_json(void *arg, const struct sto_model *m)
 {
+    static const char *const state[] = {"whole", "torn", "interim"};
     char hex[2 * KEY_DIGEST_BYTES + 1];
 
     key_hex(m->digest, KEY_DIGEST_BYTES, hex);
     (void)json_array_append_new(
-        arg, json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:f, s:I, s:s}",
-                       "name", m->name, "model", m->model, "shards",
-                       (json_int_t)m->shards, "partition", m->partition,
-                       "aggregate", m->aggregate, "digest", hex, "trained_at",
-                       (json_int_t)m->trained_at, "seconds", m->seconds, "seed",
-                       (json_int_t)m->seed, "device", m->device));
+        arg,
+        json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:f, s:I, s:s, s:s}",
+                  "name", m->name, "model", m->model, "shards",
+                  (json_int_t)m->shards, "partition", m->partition, "aggregate",
+                  m->aggregate, "digest", hex, "trained_at",
+                  (json_int_t)m->trained_at, "seconds", m->seconds, "seed",
+                  (json_int_t)m->seed, "device", m->device, "state",
+                  state[m->state]));
     return ERR_OK;
 }
 
@@ -27,12 +30,11 @@ static enum err print_model(void *arg, const struct sto_model *m)
     key_hex(m->digest, KEY_DIGEST_BYTES, hex);
     const bool elsewhere = strcmp(m->device, "cpu") != 0;
 
-    printf("  %-16s %-10s %8.2f s  %s %.16s%s%s\n", m->name, m->model,
-           m->seconds,
-           m->state == STO_WHOLE ? "digest" : "corrected, before it", hex,
-           elsewhere ? "  " : "", elsewhere ? m->device : "");
-    if (m->state != STO_WHOLE)
-        puts("                   waits for `recd repair`");
+    printf("  %-16s %-10s %8.2f s  digest %.16s%s%s%s\n", m->name, m->model,
+           m->seconds, hex, elsewhere ? "  " : "", elsewhere ? m->device : "",
+           m->state == STO_INTERIM ? " (corrected since: `recd repair`)"
+           : m->state == STO_TORN  ? " (torn: `recd repair`)"
+                                   : "");
     return ERR_OK;
 }
 

@@ -68,7 +68,7 @@ s=$base
     # shellcheck disable=SC2086
     r import $sealed "$dir/rows.csv" && r train --model ease &&
         r train --model itemknn &&
-        r train --model ials --dim 4 --epochs 2 --shards 2 --partition hash \
+        r train --model ials --dim 4 --epochs 4 --shards 2 --slices 2 --partition hash \
             --aggregate mean
 } >/dev/null || { echo "FAIL: no store to begin with"; exit 1; }
 before=$(digests) all=$(r export)
