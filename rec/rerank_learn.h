@@ -9,6 +9,7 @@
 #include "rec/rerank_lists.h"
 
 #define REC_SPARSE_MOST 16 /* pruned matrices of a network */
+#define REC_MEMBERS_MOST 8 /* networks whose scores are added */
 #define REC_PLACES_MOST 50 /* that are chosen one after the other */
 
 /* Options of the model, as rec/model_rerank.c declares them. */
@@ -16,7 +17,7 @@ struct rec_rerank_opts {
     const char *base, *also, *ranker, *pattern, *schedule;
     int64_t candidates, epochs, dim, batch, levels;
     double share, rate, drop, decay, sparsity;
-    int64_t places, trees, leaves, folds, kept;
+    int64_t places, trees, leaves, folds, kept, members;
     double trade, shrinkage;
     bool faithful, attributes;
 };
@@ -41,6 +42,9 @@ struct rec_net {
     struct nn_prune *prune;   /* while learning, or NULL */
     struct nn_sparse *packed; /* [n_packed] of a sparse network that serves */
     size_t n_packed;
+    uint64_t seed;
+    struct rec_net *next; /* another network of one pass, whose score is added;
+                             or NULL */
 };
 
 /* training: with labels and a loss.  n_items: ids of items are below it; 0:
@@ -61,7 +65,7 @@ enum err rec_net_load(struct rec_net *k, const struct rec_model *m,
 
 /* What a trained network keeps in a model: pack pruned matrices (nothing
  * otherwise), the arrays (at most REC_SPARSE_MOST + 2; returns how many), and
- * their content. */
+ * their content.  Networks that are added have an array each. */
 ERR_CHECK
 enum err rec_net_pack(struct rec_net *k);
 size_t rec_net_arrays(const struct rec_net *k, struct rec_array_spec *spec);

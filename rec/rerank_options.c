@@ -31,6 +31,8 @@ const struct opt rec_rerank_rows[] = {
      "learning rate, falling like a cosine"},
     {"drop", 0, OPT_REAL, AT(drop), "0.1", 0, 0.9, "P", "dropout"},
     {"decay", 0, OPT_REAL, AT(decay), "0.01", 0, 10, "X", "weight decay"},
+    {"members", 0, OPT_INT, AT(members), "1", 1, REC_MEMBERS_MOST, "N",
+     "networks that start and learn apart, whose scores are added"},
     {"sparsity", 0, OPT_REAL, AT(sparsity), "0", 0, 0.99, "X",
      "share of the network's weights that training takes away; 0 = none"},
     {"pattern", 0, OPT_TEXT, AT(pattern), "shfl-bw:16", 0, 0, "PATTERN",
@@ -67,8 +69,8 @@ extern const struct rec_model_ops rec_model_rerank;
 
 #define READ_BY_ALL "base also ranker candidates share folds attributes"
 #define READ_BY_PASS                                                           \
-    "epochs dim batch rate drop decay sparsity pattern schedule levels"
-#define READ_BY_FAITHFUL "epochs batch rate drop decay"
+    "epochs dim batch rate drop decay members sparsity pattern schedule levels"
+#define READ_BY_FAITHFUL "epochs batch rate drop decay members"
 
 /* Whether `name` is a word of the list. */
 static bool is_word(const char *list, const char *name)
@@ -108,6 +110,9 @@ enum err rec_rerank_check(const struct rec_model *m)
                            r->name, o->ranker,
                            o->faithful ? " --faithful" : "");
     }
+    if (o->members > 1 && o->sparsity > 0)
+        return err_set(ERR_ARG, "--members is for dense networks: --sparsity "
+                                "keeps one");
     for (const struct opt *r = rec_rerank_rows; r->name != NULL; r++) {
         if ((strcmp(r->name, "pattern") == 0 ||
              strcmp(r->name, "schedule") == 0 ||

@@ -9,7 +9,7 @@
 static enum err keep(struct cmd_rerank_job *j, struct rec_net *k)
 {
     const struct rec_lessons *t = &j->learn.t;
-    struct rec_array_spec spec[REC_SPARSE_MOST + 5] = {
+    struct rec_array_spec spec[REC_SPARSE_MOST + REC_MEMBERS_MOST + 5] = {
         {"mean", STO_F32, t->features, 1}, {"unit", STO_F32, t->features, 1}};
     size_t zero = 0;
     uint64_t key = 0;
