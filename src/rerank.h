@@ -54,6 +54,8 @@ struct cmd_rerank_job {
     float *score; /* [lists to order][list], made by cmd_rerank_order()
                    */
     double seconds, micros; /* of learning; of ordering, a list */
+    double cpu_s, cpu_us;   /* the same in time of all cores, which other work
+                               on the machine does not move */
     unsigned char digest[KEY_DIGEST_BYTES];
 };
 

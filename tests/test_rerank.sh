@@ -147,10 +147,10 @@ done
 expect 2 r rerank compare
 say "compare wants --models"
 expect 2 r rerank compare --models trees
-say "did you mean"
+say "there is no re-ranker"
 expect 2 r rerank compare --models logistic:trees=5
 say "trees means nothing to --ranker logistic"
-expect 2 r rerank compare --models logistic --ranker prm
+expect 2 r rerank compare --models logistic --ranker gsf
 say "models names them"
 expect 2 r rerank compare --models logistic --name x
 say "name means nothing to compare"
@@ -159,7 +159,7 @@ say "longer than the lists"
 expect 0 r rerank compare --base ease --also itemknn --candidates 20 --models lambdamart:trees=5,mmr,mir:epochs=1:dim=8,cmr:epochs=1:dim=8:places=5 \
     --seeds 2 --k 5,20 --json --threads 2
 cp "$dir/out" "$dir/compared"
-for field in '"before":' '"ceiling":' '"after":' '"microseconds_a_list":'; do say "$field"; done
+for field in '"before":' '"ceiling":' '"after":' '"cpu_microseconds_a_list":'; do say "$field"; done
 expect 0 r evaluate --rerank trees --k 5,20 --json
 python3 - "$dir/compared" "$dir/out" <<'PY' || fail "compare says other than evaluate"
 import json, sys
