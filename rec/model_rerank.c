@@ -145,7 +145,7 @@ static enum err keep(struct rec_model *m, const struct rec_data *d,
                      const struct rec_generators *g, struct rec_net *k,
                      const struct rec_lessons *t)
 {
-    struct rec_array_spec more[REC_SPARSE_MOST + 10] = {
+    struct rec_array_spec more[REC_SPARSE_MOST + REC_MEMBERS_MOST + 10] = {
         {"mean", STO_F32, t->features, 1},
         {"unit", STO_F32, t->features, 1},
     };

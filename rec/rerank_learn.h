@@ -10,6 +10,7 @@
 #include "rec/thin.h"
 
 #define REC_SPARSE_MOST 16 /* pruned matrices of a network */
+#define REC_MEMBERS_MOST 8 /* networks whose scores are added */
 #define REC_PLACES_MOST 50 /* that are chosen one after the other */
 
 /* Options of the model, as rec/model_rerank.c declares them. */
@@ -18,7 +19,7 @@ struct rec_rerank_opts {
     int64_t candidates, epochs, dim, batch;
     double share, rate, drop, decay;
     struct rec_thin_opts thin;
-    int64_t places, trees, leaves, folds, kept;
+    int64_t places, trees, leaves, folds, kept, members;
     double trade, shrinkage;
     bool faithful, attributes;
 };
@@ -42,6 +43,9 @@ struct rec_net {
     void *own; /* of the re-ranker's ways */
     struct rec_thin thin;
     char *layers; /* of a narrow network that was learnt, or NULL; owned */
+    uint64_t seed;
+    struct rec_net *next; /* another network of one pass, whose score is added;
+                             or NULL */
 };
 
 /* training: with labels and a loss.  n_items: ids of items are below it; 0:
@@ -66,7 +70,7 @@ enum err rec_net_narrow(struct rec_net *k, const struct rec_model *m);
 
 /* What a trained network keeps in a model: pack pruned matrices (nothing
  * otherwise), the arrays (at most REC_SPARSE_MOST + 3; returns how many), and
- * their content. */
+ * their content.  Networks that are added have an array each. */
 ERR_CHECK
 enum err rec_net_pack(struct rec_net *k);
 size_t rec_net_arrays(const struct rec_net *k, struct rec_array_spec *spec);

@@ -29,6 +29,8 @@ const struct opt rec_rerank_rows[] = {
      "learning rate, falling like a cosine"},
     {"drop", 0, OPT_REAL, AT(drop), "0.1", 0, 0.9, "P", "dropout"},
     {"decay", 0, OPT_REAL, AT(decay), "0.01", 0, 10, "X", "weight decay"},
+    {"members", 0, OPT_INT, AT(members), "1", 1, REC_MEMBERS_MOST, "N",
+     "networks that start and learn apart, whose scores are added"},
     REC_THIN_OPTS(struct rec_rerank_opts, thin),
     {"places", 0, OPT_INT, AT(places), "20", 1, REC_PLACES_MOST, "N",
      "places of a list that are chosen one after the other; what is left "
@@ -57,8 +59,8 @@ extern const struct rec_model_ops rec_model_rerank;
 
 #define READ_BY_ALL "base also ranker candidates share folds attributes"
 #define READ_BY_PASS                                                           \
-    "epochs dim batch rate drop decay sparsity pattern schedule levels"
-#define READ_BY_FAITHFUL "epochs batch rate drop decay"
+    "epochs dim batch rate drop decay members sparsity pattern schedule levels"
+#define READ_BY_FAITHFUL "epochs batch rate drop decay members"
 
 /* Whether `name` is a word of the list. */
 static bool is_word(const char *list, const char *name)
@@ -96,6 +98,9 @@ enum err rec_rerank_check(const struct rec_model *m)
                            r->name, o->ranker,
                            o->faithful ? " --faithful" : "");
     }
+    if (o->members > 1 && o->thin.sparsity > 0)
+        return err_set(ERR_ARG, "--members is for dense networks: --sparsity "
+                                "keeps one");
     return rec_thin_check(&o->thin, rec_rerank_rows, o);
 }
 

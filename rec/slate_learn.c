@@ -202,8 +202,10 @@ static enum err reward_step(void *arg, struct rec_step *p, uint64_t epoch,
     double wish = 1, last = 0;
 
     (void)epoch;
-    if (g->kind->steered)
-        wish = rng_f64(l->seed, RNG_PROJECT, l->steps);
+    if (g->kind->steered) { /* a quarter of the steps at each end */
+        wish = 2 * rng_f64(l->seed, RNG_PROJECT, l->steps) - 0.5;
+        wish = wish < 0 ? 0 : wish > 1 ? 1 : wish;
+    }
     rec_slate_steer(g, wish);
     ERR_TRY(try_lists(l, p, wish));
     for (size_t r = 0; r < REPEATS; r++) {

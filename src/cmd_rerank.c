@@ -100,9 +100,9 @@ static void say(const struct cmd_common *c, const struct sto_model *info,
             json_pack("{s:s, s:s, s:s, s:I, s:{s:o, s:o, s:o}, s:f, s:s}",
                       "name", info->name, "model", o->ranker, "base", o->base,
                       "lists", (json_int_t)lists, "metrics", "before",
-                      cmd_report_json(&r->before, cut), "after",
-                      cmd_report_json(&r->after, cut), "ceiling",
-                      cmd_report_json(&r->ceiling, cut), "seconds",
+                      cmd_rerank_json(&r->before, &r->list[0], cut), "after",
+                      cmd_rerank_json(&r->after, &r->list[1], cut), "ceiling",
+                      cmd_rerank_json(&r->ceiling, &r->list[2], cut), "seconds",
                       info->seconds, "digest", hex));
         return;
     }
@@ -124,7 +124,7 @@ static enum err measure(const struct cmd_common *c,
     enum err e = cmd_ui_open(&o, c);
 
     if (e == ERR_OK)
-        e = cmd_rerank_evaluate(model, o.v, cut, n, r, &both);
+        e = cmd_rerank_evaluate(model, o.v, NULL, cut, n, r, &both);
     cmd_ui_close(&o);
     if (e == ERR_NOTFOUND) { /* trained all the same */
         r->after.n_cuts = 0;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/par.h"
 #include "src/rerank.h"
@@ -22,7 +23,7 @@ static const char *const figure_name[FIGURES] = {"recall", "ndcg"};
 /* Of one order of everybody's lists. */
 struct order {
     double value[8][FIGURES];
-    double seconds, micros;
+    double seconds, micros; /* of all cores */
 };
 
 struct compared {
@@ -137,8 +138,8 @@ static enum err compare_one(struct compared *w, size_t model, size_t s)
         e = cmd_rerank_order(j);
     if (e == ERR_OK)
         measure(w, j->score, out);
-    out->seconds = j->seconds;
-    out->micros = j->micros;
+    out->seconds = j->cpu_s;
+    out->micros = j->cpu_us;
     rec_model_free(j->m);
     j->m = NULL;
     return e;
@@ -147,14 +148,14 @@ static enum err compare_one(struct compared *w, size_t model, size_t s)
 static enum err compare_seed(struct compared *w, size_t s)
 {
     struct rec_model *first = w->like[0];
-    const double start = cmd_ui_now();
+    const clock_t start = clock();
 
     w->job = (struct cmd_rerank_job){.d = &w->train};
     first->seed = (uint64_t)w->c->seed + s;
     enum err e = rec_rerank_lists(first, &w->train, &w->test, &w->job.learn.t,
                                   &w->job.ask.t, &w->job.s);
 
-    w->seconds[s] = cmd_ui_now() - start;
+    w->seconds[s] = (double)(clock() - start) / CLOCKS_PER_SEC;
     if (e == ERR_OK) {
         measure(w, NULL, &w->before[s]);
         measure(w, w->job.ask.t.label, &w->ceiling[s]);
@@ -218,13 +219,13 @@ static void print(const struct compared *w)
     spread(w->seconds, w->n_seeds, sizeof(double), x);
     printf(
         "%s people with test rows, lists of %zu, %zu seeds; first stages and "
-        "lists: %.0f s a seed\n\n|  ",
+        "lists: %.0f CPU s a seed\n\n|  ",
         cmd_ui_count(w->n_people), w->job.ask.t.list, w->n_seeds, x[0]);
     for (size_t c = 0; c < w->n_cuts; c++) {
         for (int k = 0; k < FIGURES; k++)
             printf("| %s@%zu ", figure_name[k], w->cut[c]);
     }
-    printf("| gain, %% | learning, s | us a list |\n|");
+    printf("| gain, %% | learning, CPU s | us a list |\n|");
     for (size_t c = 0; c < FIGURES * w->n_cuts + 4; c++)
         printf("---|");
     printf("\n");
@@ -262,8 +263,9 @@ static json_t *order_json(const struct compared *w, const struct order *o)
             }
         }
         if (o[s].seconds > 0) {
-            (void)json_object_set_new(one, "seconds", json_real(o[s].seconds));
-            (void)json_object_set_new(one, "microseconds_a_list",
+            (void)json_object_set_new(one, "cpu_seconds",
+                                      json_real(o[s].seconds));
+            (void)json_object_set_new(one, "cpu_microseconds_a_list",
                                       json_real(o[s].micros));
         }
         (void)json_array_append_new(all, one);

@@ -1,5 +1,6 @@
 /* src/rerank_job.c - lists in memory: learn from some, order the others. */
 #include <string.h>
+#include <time.h>
 
 #include "src/rerank.h"
 
@@ -9,7 +10,7 @@
 static enum err keep(struct cmd_rerank_job *j, struct rec_net *k)
 {
     const struct rec_lessons *t = &j->learn.t;
-    struct rec_array_spec spec[REC_SPARSE_MOST + 6] = {
+    struct rec_array_spec spec[REC_SPARSE_MOST + REC_MEMBERS_MOST + 6] = {
         {"mean", STO_F32, t->features, 1}, {"unit", STO_F32, t->features, 1}};
     size_t zero = 0;
     uint64_t key = 0;
@@ -35,13 +36,19 @@ static enum err keep(struct cmd_rerank_job *j, struct rec_net *k)
     return ERR_OK;
 }
 
+static double cpu_now(void)
+{
+    return (double)clock() / CLOCKS_PER_SEC;
+}
+
 enum err cmd_rerank_learn(struct cmd_rerank_job *j)
 {
     struct rec_net k = {.n = 0};
-    const double start = cmd_ui_now();
+    const double start = cmd_ui_now(), cpu = cpu_now();
     enum err e = rec_net_learn(&k, j->m, &j->learn.t);
 
     j->seconds = cmd_ui_now() - start;
+    j->cpu_s = cpu_now() - cpu;
     if (e == ERR_OK)
         e = keep(j, &k);
     rec_net_free(&k);
@@ -64,7 +71,7 @@ enum err cmd_rerank_order(struct cmd_rerank_job *j)
         e = err_set(ERR_NOMEM, "no memory to order lists");
     if (e == ERR_OK)
         e = rec_step_open(&p, batch, t);
-    const double start = cmd_ui_now();
+    const double start = cmd_ui_now(), cpu = cpu_now();
 
     for (size_t first = 0; first < t->n && e == ERR_OK; first += batch) {
         const size_t n = t->n - first < batch ? t->n - first : batch;
@@ -76,6 +83,7 @@ enum err cmd_rerank_order(struct cmd_rerank_job *j)
                    n * t->list * sizeof(*value));
     }
     j->micros = (cmd_ui_now() - start) / (double)t->n * 1e6;
+    j->cpu_us = (cpu_now() - cpu) / (double)t->n * 1e6;
     rec_step_close(&p);
     rec_net_free(&k);
     mem_drop(&room);

@@ -147,10 +147,10 @@ done
 expect 2 r rerank compare
 say "compare wants --models"
 expect 2 r rerank compare --models trees
-say "did you mean"
+say "there is no re-ranker"
 expect 2 r rerank compare --models logistic:trees=5
 say "trees means nothing to --ranker logistic"
-expect 2 r rerank compare --models logistic --ranker mmr
+expect 2 r rerank compare --models logistic --ranker gsf
 say "models names them"
 expect 2 r rerank compare --models logistic --name x
 say "name means nothing to compare"
@@ -159,7 +159,7 @@ say "longer than the lists"
 expect 0 r rerank compare --base ease --also itemknn --candidates 20 --models lambdamart:trees=5,mmr,mir:epochs=1:dim=8,cmr:epochs=1:dim=8:places=5 \
     --seeds 2 --k 5,20 --json --threads 2
 cp "$dir/out" "$dir/compared"
-for field in '"before":' '"ceiling":' '"after":' '"microseconds_a_list":'; do say "$field"; done
+for field in '"before":' '"ceiling":' '"after":' '"cpu_microseconds_a_list":'; do say "$field"; done
 expect 0 r evaluate --rerank trees --k 5,20 --json
 python3 - "$dir/compared" "$dir/out" <<'PY' || fail "compare says other than evaluate"
 import json, sys
@@ -180,6 +180,20 @@ cut -d, -f2 "$dir/rows.csv" | sed 1d | sort -u |
     awk 'BEGIN { print "item_id,kind" } { print $1 "," (NR % 3 ? "a" : "b") }' >"$dir/catalogue.csv"
 expect 0 r import --users "$dir/people.csv" --catalogue "$dir/catalogue.csv"
 expect 0 r rerank train --base ease --also "" --model logistic --candidates 20 --attributes --name told
+# hits and diversity of the candidates, by an attribute of the catalogue
+expect 0 r evaluate --rerank told --k 5,20 --json --category kind
+for field in clicks utility map_of_hits ilad err_ia; do say "\"$field@5\":"; done
+# all candidates in any order: the same hits, no more than the ceiling's
+[ "$(number metrics clicks@20)" = "$(number before clicks@20)" ] || fail "hits among all candidates depend on their order"
+[ "$(number metrics ilad@20)" = "$(number ceiling ilad@20)" ] || fail "pairs among all candidates depend on their order"
+[ "$(python3 -c "print($(number ceiling clicks@5) >= $(number metrics clicks@5))")" = True ] || fail "more clicks than the ceiling"
+expect 0 r evaluate --rerank told --k 5
+say "clicks@5"
+grep -q ilad "$dir/out" && fail "diversity without a category"
+expect 2 r evaluate --rerank told --category colour
+say "no item has that attribute"
+expect 2 r evaluate --name itemknn --category kind
+say "category is for re-rankers"
 # forgetting repairs them like any other model, to the bit
 digest_of() {
     r info --json >"$dir/out"
