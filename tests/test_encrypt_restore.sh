@@ -54,7 +54,7 @@ for how in kill torn full once; do
             fail "$how at $k: $(cat "$dir/err")"
         [ "$(state)" = "$after" ] || fail "$how at $k: the store differs"
         one_keystore "$how at $k"
-        k=$((k + every / 4 + 1))
+        k=$((k + every / 2 + 1))
     done
     echo "restored, $how at writes 1 to $calls"
 done

@@ -44,9 +44,9 @@ for how in kill torn full once; do
             fail "$how at write $k: an attempt at a keystore stays"
         [ "$(state)" = "$before" ] || fail "$how at write $k: differ afterwards"
         r vacuum >/dev/null || fail "$how at write $k: no vacuum after it"
-        k=$((k + 1))
+        k=$((k + ${step:-1}))
     done
-    echo "$how at each of $calls writes"
+    echo "$how at writes 1 to $calls, step ${step:-1}"
 done
 grep -rqa canary-gone "$s" && fail "somebody who was forgotten is there"
 exit $bad
