@@ -9,7 +9,7 @@ static void packs_group(const struct krn_packs *s, size_t g, const float *x,
     const size_t width = s->v * s->each;
     float lane[64] = {0};
 
-    for (size_t p = s->ptr[g]; p < s->ptr[g + 1]; p++) {
+    for (size_t p = s->from[g]; p < s->to[g]; p++) {
         for (size_t l = 0; l < width; l++)
             lane[l] =
                 fmaf(s->val[p * width + l], x[s->idx[p * width + l]], lane[l]);

@@ -263,7 +263,7 @@ enum err nn_pattern_project(const struct nn_pattern *p,
     case NN_NM_BOTH:
         return nn_pattern_project_nm(p, w, mask);
     case NN_GS:
-        return nn_pattern_project_gs(p, w, density, mask, order);
+        return nn_pattern_project_gs(p, w, density, keep == NULL, mask, order);
     }
     return ERR_OK;
 }

@@ -75,6 +75,16 @@ struct nn_matrix {
     size_t rows, cols, row, col;
 };
 
+/* Whether sub-models of `levels` levels can be nested in it, each with half of
+ * the next one's weights. */
+static inline bool nn_pattern_has_levels(const struct nn_pattern *p,
+                                         size_t levels)
+{
+    return levels <= 1 ||
+           (p->kind == NN_NM ? p->n >> (levels - 1) << (levels - 1) == p->n
+                             : p->kind != NN_NM_BOTH);
+}
+
 /* Groups of p->v rows: so many, with the last one not always full. */
 size_t nn_pattern_groups(const struct nn_pattern *p, size_t rows);
 
@@ -120,6 +130,6 @@ enum err nn_pattern_project_nm(const struct nn_pattern *p,
 ERR_CHECK
 enum err nn_pattern_project_gs(const struct nn_pattern *p,
                                const struct nn_matrix *w, double density,
-                               uint8_t *mask, uint32_t *order);
+                               bool reorder, uint8_t *mask, uint32_t *order);
 
 #endif

@@ -146,7 +146,7 @@ static bool build_pack(struct gs *s, const uint32_t *row)
 
 enum err nn_pattern_project_gs(const struct nn_pattern *p,
                                const struct nn_matrix *w, double density,
-                               uint8_t *mask, uint32_t *order)
+                               bool reorder, uint8_t *mask, uint32_t *order)
 {
     struct mem_scratch m = {0};
     uint32_t *count = mem_take(&m, w->rows, 1, sizeof(*count));
@@ -160,7 +160,7 @@ enum err nn_pattern_project_gs(const struct nn_pattern *p,
     enum err e = m.failed ? err_set(ERR_NOMEM, "no memory to prune")
                           : count_rows(w, density, count);
 
-    if (e == ERR_OK && p->scatter)
+    if (e == ERR_OK && p->scatter && reorder)
         e = order_by_count(w, count, order);
     memset(mask, 0, w->rows * w->cols);
     size_t items = p->banks / 2; /* not yet in a pack */

@@ -78,11 +78,10 @@ static enum err check(const struct nn_prune_opt *o)
     if (!(o->sparsity > 0 && o->sparsity < 1))
         return err_set(ERR_ARG, "--sparsity %g is not between 0 and 1",
                        o->sparsity);
-    if (o->levels > NN_LEVELS ||
-        (o->levels > 1 && (!nn_pattern_in_groups(&o->pattern) || fixed > 0)))
+    if (o->levels > NN_LEVELS || !nn_pattern_has_levels(&o->pattern, o->levels))
         return err_set(ERR_ARG,
-                       "levels are for unstructured, block, vector "
-                       "and shfl-bw patterns, up to %d",
+                       "levels halve the weights: up to %d, of nm:N:M as often "
+                       "as N is even, of nm-both not at all",
                        NN_LEVELS);
     if (fixed > 0 && fabs(o->sparsity - (1 - fixed)) > 1e-6)
         return err_set(ERR_ARG,
@@ -218,9 +217,22 @@ static double density_of(const struct nn_prune *p)
     return share;
 }
 
-/* Keep what is done, and the best of the rest. */
+/* The pattern of the present level: of N:M it has fewer. */
+static struct nn_pattern pattern_of(const struct nn_prune *p)
+{
+    struct nn_pattern own = p->o.pattern;
+
+    if (own.kind == NN_NM && p->o.levels > 1)
+        own.n >>= p->o.levels - 1 - p->level;
+    return own;
+}
+
+/* Keep what is done, and the best of the rest.  Packs hold weights of one
+ * level: those of the new one are found among the rest alone. */
 static enum err project_around(struct nn_prune *p, struct matrix *m)
 {
+    const bool packs = p->o.pattern.kind == NN_GS;
+    const struct nn_pattern pattern = pattern_of(p);
     const float *w = values_of(p, m);
     float *values = mem_array(m->in * m->out, sizeof(*values));
     enum err e;
@@ -228,12 +240,15 @@ static enum err project_around(struct nn_prune *p, struct matrix *m)
     if (values == NULL)
         return err_set(ERR_NOMEM, "no memory to prune");
     for (size_t k = 0; k < m->in * m->out; k++)
-        values[k] =
-            is_done(p, m, k % m->out * m->in + k / m->out) ? 1e30f : w[k];
+        values[k] = is_done(p, m, k % m->out * m->in + k / m->out)
+                        ? (packs ? 0 : 1e30f)
+                        : w[k];
     const struct nn_matrix view = view_of(m, values);
 
-    e = nn_pattern_project(&p->o.pattern, &view, density_of(p), m->order,
-                           m->mask, m->order);
+    e = nn_pattern_project(&pattern, &view, density_of(p) / (packs ? 2 : 1),
+                           m->order, m->mask, m->order);
+    for (size_t k = 0; k < m->in * m->out && e == ERR_OK; k++)
+        m->mask[k] = m->mask[k] || is_done(p, m, k);
     m->whole = false;
     if (e == ERR_OK)
         clear_masked(p, m);
@@ -247,9 +262,9 @@ static enum err project(struct nn_prune *p, struct matrix *m, double density,
 {
     const struct nn_matrix w =
         view_of(m, values != NULL ? values : values_of(p, m));
+    const struct nn_pattern pattern = pattern_of(p);
 
-    ERR_TRY(nn_pattern_project(&p->o.pattern, &w, density, NULL, m->mask,
-                               m->order));
+    ERR_TRY(nn_pattern_project(&pattern, &w, density, NULL, m->mask, m->order));
     m->whole = false;
     clear_masked(p, m);
     return ERR_OK;

@@ -92,28 +92,48 @@ static void pack_groups(struct nn_sparse *s, const struct packing *k)
 /* --- N of M ----------------------------------------------------------------
  */
 
+/* Weights of a block up to level l. */
+static size_t nm_slots(const struct nn_sparse *s, size_t l)
+{
+    return s->pattern.n >> (s->n_levels - 1 - l);
+}
+
+/* The block's weights of level l, into its slots. */
+static void pack_block(struct nn_sparse *s, const struct packing *k, size_t r,
+                       size_t first, size_t l, size_t at)
+{
+    const size_t slots = nm_slots(s, l) - (l > 0 ? nm_slots(s, l - 1) : 0);
+    size_t held = 0;
+
+    for (size_t c = first; c < first + s->pattern.m && c < s->cols; c++) {
+        const size_t own = k->level == NULL ? 0 : k->level[r * s->cols + c];
+
+        if (!k->mask[r * s->cols + c] || own != l || held == slots)
+            continue;
+        s->idx[at + held] = (uint32_t)c;
+        s->val[at + held++] = weight(k, (uint32_t)r, c);
+    }
+    for (; held < slots; held++) /* a weight of 0 of any column */
+        s->idx[at + held] = (uint32_t)first;
+}
+
 static void pack_nm(struct nn_sparse *s, const struct packing *k)
 {
-    const size_t n = s->pattern.n, m = s->pattern.m;
-    const size_t blocks = (s->cols + m - 1) / m;
+    const size_t m = s->pattern.m, blocks = (s->cols + m - 1) / m;
+    size_t at = 0;
 
-    for (size_t b = 0; b < s->rows * blocks; b++) {
-        const size_t r = b / blocks, first = b % blocks * m;
-        size_t held = 0;
+    for (size_t r = 0; r < s->rows; r++) {
+        s->ptr[r] = (uint32_t)at;
+        for (size_t l = 0; l < s->n_levels; l++) {
+            const size_t slots =
+                nm_slots(s, l) - (l > 0 ? nm_slots(s, l - 1) : 0);
 
-        for (size_t j = 0; j < m && first + j < s->cols; j++) {
-            if (!k->mask[r * s->cols + first + j])
-                continue;
-            s->idx[b * n + held] = (uint32_t)(first + j);
-            s->val[b * n + held++] = weight(k, (uint32_t)r, first + j);
+            for (size_t b = 0; b < blocks; b++, at += slots)
+                pack_block(s, k, r, b * m, l, at);
+            s->to[l * s->n_groups + r] = (uint32_t)at;
         }
-        for (; held < n; held++) /* a weight of 0 of any column */
-            s->idx[b * n + held] = (uint32_t)first;
     }
-    for (size_t r = 0; r <= s->rows; r++)
-        s->ptr[r] = (uint32_t)(r * blocks * n);
-    for (size_t r = 0; r < s->rows; r++)
-        s->to[r] = s->ptr[r + 1];
+    s->ptr[s->rows] = (uint32_t)at;
 }
 
 /* --- packs -----------------------------------------------------------------
@@ -126,13 +146,15 @@ struct left {
 };
 
 static void look_at_group(struct left *l, const struct nn_sparse *s,
-                          const struct packing *k, const uint32_t *row)
+                          const struct packing *k, const uint32_t *row,
+                          size_t level)
 {
     *l = (struct left){.mask = l->mask};
     for (size_t i = 0; i < s->pattern.v; i++) {
         for (size_t c = 0; c < s->cols; c++) {
-            const bool on =
-                row[i] != KRN_NO_ROW && k->mask[row[i] * s->cols + c];
+            const size_t at = row[i] * s->cols + c;
+            const bool on = row[i] != KRN_NO_ROW && k->mask[at] &&
+                            (k->level == NULL || k->level[at] == level);
 
             l->mask[i * s->cols + c] = on;
             l->row[i] += on;
@@ -205,10 +227,15 @@ static size_t pack_gs(struct nn_sparse *s, const struct packing *k,
 
         if (s->ptr != NULL)
             s->ptr[g] = (uint32_t)n;
-        look_at_group(&l, s, k, row);
-        for (; l.all > 0; n++)
-            take_pack(&l, s, k, row, s->val == NULL ? NULL : s->val + n * width,
-                      s->val == NULL ? NULL : s->idx + n * width);
+        for (size_t level = 0; level < s->n_levels; level++) {
+            look_at_group(&l, s, k, row, level);
+            for (; l.all > 0; n++)
+                take_pack(&l, s, k, row,
+                          s->val == NULL ? NULL : s->val + n * width,
+                          s->val == NULL ? NULL : s->idx + n * width);
+            if (s->to != NULL)
+                s->to[level * s->n_groups + g] = (uint32_t)n;
+        }
     }
     if (s->ptr != NULL)
         s->ptr[s->n_groups] = (uint32_t)n;
@@ -265,9 +292,9 @@ enum err nn_sparse_pack(struct nn_sparse *out, const struct nn_pattern *p,
                               .n_groups = nn_pattern_groups(p, w->rows),
                               .n_levels = level == NULL ? 1 : n_levels};
     if (out->n_levels < 1 || out->n_levels > NN_LEVELS ||
-        (out->n_levels > 1 && (p->kind == NN_GS || nn_pattern_is_nm(p))))
-        return err_set(ERR_ARG, "levels are for unstructured, block, vector "
-                                "and shfl-bw patterns, up to 8");
+        !nn_pattern_has_levels(p, out->n_levels))
+        return err_set(ERR_ARG, "this pattern has no %zu levels",
+                       out->n_levels);
     if (!nn_pattern_allows(p, w->rows, w->cols, mask, order))
         return err_set(ERR_ARG, "this mask is not of the pattern");
     e = pack(out, &k);
@@ -282,9 +309,7 @@ void nn_sparse_unpack(const struct nn_sparse *s, size_t level, float *w)
 
     memset(w, 0, s->rows * s->cols * sizeof(*w));
     for (size_t g = 0; g < s->n_groups; g++) {
-        const size_t end = nn_pattern_in_groups(&s->pattern)
-                               ? s->to[level * s->n_groups + g]
-                               : s->ptr[g + 1];
+        const size_t end = nn_sparse_ends(s, level)[g];
 
         for (size_t p = s->ptr[g]; p < end; p++) {
             for (size_t i = 0; i < s->width; i++) {
@@ -308,9 +333,7 @@ size_t nn_sparse_weights(const struct nn_sparse *s, size_t level)
 {
     size_t n = 0;
 
-    if (!nn_pattern_in_groups(&s->pattern))
-        return s->n * s->width;
     for (size_t g = 0; g < s->n_groups; g++)
-        n += s->to[level * s->n_groups + g] - s->ptr[g];
+        n += nn_sparse_ends(s, level)[g] - s->ptr[g];
     return n * s->width;
 }

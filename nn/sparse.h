@@ -10,7 +10,8 @@
  *
  * Levels: one set of weights holds sparser sub-models.  Level l of L (the last
  * one has everything) is a prefix of each group, chosen when multiplying; it
- * costs a pointer a group and copies nothing.  For groups, but not for N:M.
+ * costs a pointer a group and copies nothing.  Of N:M, level l has
+ * N / 2^(L - 1 - l) of M; not for nm-both, whose tiles have no halves.
  */
 #ifndef NN_SPARSE_H
 #define NN_SPARSE_H
@@ -27,7 +28,8 @@ struct nn_sparse {
     size_t n;        /* vectors, or packs */
     size_t width;    /* weights of each: V or B */
     uint32_t *ptr;   /* [n_groups + 1] into vectors or packs */
-    uint32_t *to;    /* [n_levels][n_groups] end of each level; groups alone */
+    uint32_t *to;    /* [n_levels][n_groups] end of each level; packs of one
+                        level: not used */
     uint32_t *idx;   /* [n] columns of vectors; [n][B] of packs */
     float *val;      /* [n][width] */
     uint32_t *row;   /* [n_groups * v] (KRN_NO_ROW: none) */
@@ -85,6 +87,14 @@ void nn_sparse_product_back(const struct nn_sparse *s, size_t level, size_t m,
 static inline size_t nn_sparse_places(const struct nn_sparse *s)
 {
     return nn_pattern_in_groups(&s->pattern) ? s->n : s->n * s->width;
+}
+/* Where each group ends at a level: [n_groups]. */
+static inline const uint32_t *nn_sparse_ends(const struct nn_sparse *s,
+                                             size_t level)
+{
+    return !nn_pattern_in_groups(&s->pattern) && s->n_levels == 1
+               ? s->ptr + 1
+               : s->to + level * s->n_groups;
 }
 /* Arrays for the counts that stand in s.  ERR_NOMEM. */
 ERR_CHECK

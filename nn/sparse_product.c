@@ -22,7 +22,7 @@ void nn_sparse_product(const struct nn_sparse *s, size_t level, size_t m,
             .k = s->cols,
             .rows = s->rows,
             .from = s->ptr,
-            .to = s->to + level * s->n_groups,
+            .to = nn_sparse_ends(s, level),
             .idx = s->idx,
             .val = s->val,
             .row = s->row,
@@ -38,7 +38,8 @@ void nn_sparse_product(const struct nn_sparse *s, size_t level, size_t m,
             .v = s->pattern.v,
             .each = s->pattern.each,
             .m = m,
-            .ptr = s->ptr,
+            .from = s->ptr,
+            .to = nn_sparse_ends(s, level),
             .idx = s->idx,
             .val = s->val,
             .row = s->row,
@@ -56,8 +57,7 @@ void nn_sparse_product_back(const struct nn_sparse *s, size_t level, size_t m,
     const size_t v = s->pattern.v;
 
     for (size_t g = 0; g < s->n_groups; g++) {
-        const size_t end =
-            groups ? s->to[level * s->n_groups + g] : s->ptr[g + 1];
+        const size_t end = nn_sparse_ends(s, level)[g];
 
         for (size_t p = s->ptr[g] * s->width; p < end * s->width; p++) {
             const size_t lane = p % s->width;

@@ -43,12 +43,11 @@ static enum err check_pointers(const struct nn_sparse *s)
     for (size_t g = 0; g < s->n_groups; g++) {
         if (s->ptr[g] > s->ptr[g + 1] || s->ptr[g + 1] > s->n)
             return damaged("groups out of order");
-        for (size_t l = 0; l < s->n_levels && nn_pattern_in_groups(&s->pattern);
-             l++) {
-            const uint32_t *to = s->to + l * s->n_groups;
+        for (size_t l = 0; l < s->n_levels; l++) {
+            const uint32_t *to = nn_sparse_ends(s, l);
 
             if (to[g] < s->ptr[g] || to[g] > s->ptr[g + 1] ||
-                (l > 0 && to[g] < s->to[(l - 1) * s->n_groups + g]) ||
+                (l > 0 && to[g] < nn_sparse_ends(s, l - 1)[g]) ||
                 (l + 1 == s->n_levels && to[g] != s->ptr[g + 1]))
                 return damaged("levels out of order");
         }
@@ -88,8 +87,7 @@ enum err nn_sparse_check(const struct nn_sparse *s)
     if (!pattern_is_sane(p) || s->rows == 0 || s->cols == 0 ||
         s->rows > UINT32_MAX / 2 || s->cols > UINT32_MAX / 2 ||
         s->n_groups != nn_pattern_groups(p, s->rows) || s->n_levels < 1 ||
-        s->n_levels > NN_LEVELS ||
-        (s->n_levels > 1 && (p->kind == NN_GS || nn_pattern_is_nm(p))) ||
+        s->n_levels > NN_LEVELS || !nn_pattern_has_levels(p, s->n_levels) ||
         s->width != (p->kind == NN_GS ? p->banks : p->v))
         return damaged("its shape");
     ERR_TRY(check_pointers(s));

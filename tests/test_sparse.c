@@ -287,10 +287,11 @@ static void levels_are_prefixes(void **state)
 {
     enum { ROWS = 40, COLS = 60, LEVELS = 3 };
     static const char *const nested[] = {"unstructured", "block:8", "vector:16",
-                                         "shfl-bw:8"};
+                                         "shfl-bw:8",    "gs:8:2",
+                                         "gs-scatter:8:4"};
 
     (void)state;
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 6; i++) {
         struct packed k = packed_new(nested[i], ROWS, COLS, 0.6);
         uint8_t *level = mem_array((size_t)ROWS * COLS, 1);
         uint8_t *some = mem_array((size_t)ROWS * COLS, 1);
@@ -318,6 +319,7 @@ static void levels_are_prefixes(void **state)
         assert_int_equal(
             nn_sparse_pack(&s, &k.p, &k.w, k.mask, k.order, level, LEVELS),
             ERR_OK);
+        assert_int_equal(nn_sparse_check(&s), ERR_OK);
         for (size_t l = 0; l < LEVELS; l++) {
             size_t on = 0;
 

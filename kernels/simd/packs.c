@@ -12,7 +12,7 @@ V_FN void packs_lanes(const struct krn_packs *s, size_t g, size_t at, size_t n,
 
     V_UNROLL
     for (size_t k = 0; k < many; k++) {
-        const size_t packs = s->ptr[g + k + 1] - s->ptr[g + k];
+        const size_t packs = s->to[g + k] - s->from[g + k];
 
         acc[k] = v_zero();
         least = packs < least ? packs : least;
@@ -20,7 +20,7 @@ V_FN void packs_lanes(const struct krn_packs *s, size_t g, size_t at, size_t n,
     for (size_t t = 0; t < least; t++) {
         V_UNROLL
         for (size_t k = 0; k < many; k++) {
-            const size_t p = (s->ptr[g + k] + t) * width + at;
+            const size_t p = (s->from[g + k] + t) * width + at;
 
             acc[k] =
                 v_fma(n == 16 ? v_load(s->val + p) : v_load_n(s->val + p, n),
@@ -29,7 +29,7 @@ V_FN void packs_lanes(const struct krn_packs *s, size_t g, size_t at, size_t n,
     }
     V_UNROLL
     for (size_t k = 0; k < many; k++) {
-        for (size_t q = s->ptr[g + k] + least; q < s->ptr[g + k + 1]; q++)
+        for (size_t q = s->from[g + k] + least; q < s->to[g + k]; q++)
             acc[k] = v_fma(v_load_n(s->val + q * width + at, n),
                            v_gather_n(x, s->idx + q * width + at, n), acc[k]);
         v_store_n(lane[k] + at, acc[k], n);
