@@ -36,8 +36,10 @@ static struct world world_new(void)
             const bool empty =
                 side == 1 && i % WIDTH >= 2 * DIM && i / WIDTH % 2 == 1;
 
-            w.x[side][i] =
-                empty ? 0 : (float)rng_normal(3, RNG_SYNTH + side, i);
+            w.x[side][i] = empty
+                               ? 0
+                               : (float)rng_normal(
+                                     3, side == 0 ? RNG_SYNTH : RNG_DROPOUT, i);
         }
     }
     return w;
