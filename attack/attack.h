@@ -8,7 +8,8 @@
  * table (attack/audit.h).
  *
  * Invariant: scores depend on the case and its seed alone.  An attack never
- * looks at target.member.
+ * looks at target.member; but for the published forms of some, which says so
+ * (sees_labels), and then nothing that it finds counts.
  */
 #ifndef ATK_ATTACK_H
 #define ATK_ATTACK_H
@@ -40,6 +41,8 @@ struct atk_case {
     uint8_t *population_in; /* [shadow.n] whom of them the target was trained
                                on */
     bool no_lists;          /* single rows are in question: only scores tell */
+    bool faithful;          /* the attacks' published forms are wanted */
+    size_t epochs;          /* of those: for how long the longest learns */
     uint64_t seed;
 };
 void atk_case_free(struct atk_case *c);
@@ -50,7 +53,8 @@ struct atk_scores {
     bool has_shadow; /* the attack filled it: a threshold can be learnt */
     bool has_threshold;
     double threshold; /* of the attack's own */
-    char note[160];   /* a sentence for the report, or "" */
+    bool sees_labels; /* it used target.member, as its publication does */
+    char note[240];   /* a sentence for the report, or "" */
 };
 
 enum atk_needs {
@@ -66,6 +70,8 @@ struct atk_attack {
     const char *source; /* paper */
     unsigned needs;     /* of enum atk_needs */
     enum err (*run)(const struct atk_case *c, struct atk_scores *out);
+    /* As its program does it, where that is another thing; else NULL. */
+    enum err (*faithful)(const struct atk_case *c, struct atk_scores *out);
 };
 
 /* The attacks in Makefile.am order, ending with NULL. */
@@ -74,6 +80,11 @@ extern const struct atk_attack *const atk_attacks[];
 /* ERR_ARG suggests the nearest. */
 ERR_CHECK
 enum err atk_attack_find(const char *name, const struct atk_attack **out);
+
+/* run, or faithful (which there has to be), as the case wants it. */
+ERR_CHECK
+enum err atk_attack_run(const struct atk_attack *a, const struct atk_case *c,
+                        struct atk_scores *out);
 
 /* What the case lacks for an attack, as words, or NULL when it lacks nothing.
  */

@@ -19,10 +19,10 @@
 #include <string.h>
 
 #include "attack/attack.h"
+#include "attack/dl_faithful.h"
 #include "attack/features.h"
 #include "attack/vmf.h"
 #include "base/mem.h"
-#include "base/rng.h"
 #include "nn/nn.h"
 
 #define BATCH ((size_t)64)
@@ -77,9 +77,8 @@ static enum err vectors_of(struct mem_scratch *m, const struct atk_people *p,
 /* --- the network ---------------------------------------------------------- */
 
 struct side {
-    struct nn_tensor *x, *label, *weight;      /* inputs */
-    struct nn_tensor *tangent, *along, *slope; /* noise of the vMF draw */
-    struct nn_tensor *kappa;
+    struct nn_tensor *x, *label, *weight; /* inputs */
+    struct atk_vmf_draw draw;
     struct nn_tensor *ce[3]; /* [BATCH] of each network */
 };
 
@@ -133,33 +132,6 @@ static void judges(struct nn_tape *t, struct nn_tensor *x,
     out[2] = judge(t, f->mean, name[2]);
 }
 
-/* [BATCH] or [BATCH][1] -> [BATCH][n] */
-static struct nn_tensor *widen(struct nn_tape *t, struct nn_tensor *x, size_t n)
-{
-    return nn_shape_repeat(t, nn_shape_as(t, x, 1, (size_t[]){BATCH}), 1, n);
-}
-
-/* w mu + sqrt(1 - w^2) t with t of length one, at right angles to mu: a draw
- * from vMF(mu, kappa).  w follows kappa with the slope found while drawing. */
-static struct nn_tensor *draw(struct nn_tape *t, const struct side *s,
-                              const struct parts *f)
-{
-    struct nn_tensor *step = nn_map_sub(t, f->kappa, nn_map_stop(t, f->kappa));
-    struct nn_tensor *w =
-        widen(t, nn_map_add(t, s->along, nn_map_mul(t, s->slope, step)), PART);
-    struct nn_tensor *dot = widen(
-        t, nn_reduce_axis_sum(t, nn_map_mul(t, s->tangent, f->mu), 1), PART);
-    struct nn_tensor *aside =
-        nn_norm_unit(t, nn_map_sub(t, s->tangent, nn_map_mul(t, dot, f->mu)));
-    struct nn_tensor *rest =
-        nn_map(t,
-               nn_map_clip(t, nn_map_scale(t, nn_map(t, w, NN_SQUARE), -1, 1),
-                           1e-6, 1),
-               NN_SQRT);
-
-    return nn_map_add(t, nn_map_mul(t, w, f->mu), nn_map_mul(t, rest, aside));
-}
-
 /* Loss of one side: reconstruction, both divergences, three judgements. */
 static struct nn_tensor *side_loss(struct nn_tape *t, struct side *s,
                                    size_t dim, const char *noise)
@@ -167,14 +139,13 @@ static struct nn_tensor *side_loss(struct nn_tape *t, struct side *s,
     s->x = nn_tape_input(t, "x", 2, (size_t[]){BATCH, dim});
     s->label = nn_tape_ids(t, "label", 1, (size_t[]){BATCH});
     s->weight = nn_tape_input(t, "weight", 1, (size_t[]){BATCH});
-    s->tangent = nn_tape_input(t, "tangent", 2, (size_t[]){BATCH, PART});
-    s->along = nn_tape_input(t, "along", 2, (size_t[]){BATCH, 1});
-    s->slope = nn_tape_input(t, "slope", 2, (size_t[]){BATCH, 1});
+    s->draw = (struct atk_vmf_draw){.rows = BATCH, .dim = PART};
+    atk_vmf_draw_inputs(t, &s->draw);
     const struct parts f = encode(t, s->x);
     struct nn_tensor *out[3], *z[2];
 
-    s->kappa = f.kappa;
-    z[0] = draw(t, s, &f);
+    s->draw.kappa = f.kappa;
+    z[0] = atk_vmf_draw_from(t, f.mu, &s->draw);
     z[1] = nn_map_sample(t, f.mean, f.logvar, noise, NULL);
     struct nn_tensor *back = nn_linear(
         t, nn_linear(t, nn_shape_concat(t, 2, z, 1), "back/1", HIDDEN, NN_RELU),
@@ -279,23 +250,6 @@ struct people {
     uint64_t *name;
 };
 
-static void put_noise(struct net *n, struct side *s, uint64_t name)
-{
-    for (size_t i = 0; i < BATCH; i++) {
-        double slope;
-        const double kappa = nn_tape_at(n->learn, s->kappa, i);
-        const double w =
-            atk_vmf_along(kappa, PART, n->seed, name * BATCH + i, &slope);
-
-        nn_tape_put(n->learn, s->along, i, w);
-        nn_tape_put(n->learn, s->slope, i, slope);
-    }
-    for (size_t i = 0; i < BATCH * PART; i++)
-        nn_tape_put(
-            n->learn, s->tangent, i,
-            rng_normal(rng_derive(n->seed, RNG_BOOT, name), RNG_NOISE, i));
-}
-
 static enum err put_batch(struct net *n, struct side *s, const struct people *p,
                           size_t first)
 {
@@ -321,10 +275,10 @@ static enum err one_step(struct net *n, const struct people *shadow,
     ERR_TRY(put_batch(n, &n->shadow, shadow, first));
     ERR_TRY(put_batch(n, &n->target, target, first));
     /* kappa first: the draw depends on it */
-    ERR_TRY(nn_tape_forward_to(n->learn, n->shadow.kappa, true));
-    put_noise(n, &n->shadow, name);
-    ERR_TRY(nn_tape_forward_to(n->learn, n->target.kappa, false));
-    put_noise(n, &n->target, name + 1);
+    ERR_TRY(nn_tape_forward_to(n->learn, n->shadow.draw.kappa, true));
+    atk_vmf_draw_put(n->learn, &n->shadow.draw, n->seed, name);
+    ERR_TRY(nn_tape_forward_to(n->learn, n->target.draw.kappa, false));
+    atk_vmf_draw_put(n->learn, &n->target.draw, n->seed, name + 1);
     return nn_optim_train(n->o, n->learn, NULL);
 }
 
@@ -350,43 +304,17 @@ static double surprise(double log_odds)
     return log1p(exp(-fabs(log_odds)));
 }
 
-/* Halfway between the two means of the scores: while shadow and target differ,
- * 0 is not where the target's two kinds part. */
-static double split_of(const double *x, size_t n)
-{
-    double lo = x[0], hi = x[0];
-
-    for (size_t u = 0; u < n; u++) {
-        lo = fmin(lo, x[u]);
-        hi = fmax(hi, x[u]);
-    }
-    for (int i = 0; i < 100; i++) {
-        const double mid = (lo + hi) / 2;
-        double sum[2] = {0, 0};
-        size_t k[2] = {0, 0};
-
-        for (size_t u = 0; u < n; u++) {
-            sum[x[u] > mid] += x[u];
-            k[x[u] > mid]++;
-        }
-        if (k[0] == 0 || k[1] == 0)
-            break;
-        lo = sum[0] / (double)k[0];
-        hi = sum[1] / (double)k[1];
-        if (fabs((lo + hi) / 2 - mid) < 1e-9)
-            break;
-    }
-    return (lo + hi) / 2;
-}
-
 /* The truth score that minimises (c0 / p - c1)^2 is c0 / c1: how much nearer
  * the model has come since only the shadow had taught it.  Its logistic, around
  * the mean, is the weight. */
-static void weigh(struct people *p, const double *before, const double *now)
+static enum err weigh(struct people *p, const double *before, const double *now)
 {
-    const double split[2] = {split_of(before, p->n), split_of(now, p->n)};
-    double mean = 0, sum = 0;
+    double mean = 0, sum = 0, split[2];
 
+    /* While shadow and target differ, 0 is not where the target's kinds part.
+     */
+    ERR_TRY(atk_cut(before, p->n, &split[0]));
+    ERR_TRY(atk_cut(now, p->n, &split[1]));
     for (size_t u = 0; u < p->n; u++) {
         const double truth = fmin(10, (surprise(before[u] - split[0]) + 1e-3) /
                                           (surprise(now[u] - split[1]) + 1e-3));
@@ -402,6 +330,7 @@ static void weigh(struct people *p, const double *before, const double *now)
         p->weight[u] *= (float)((double)p->n / sum);
         p->label[u] = now[u] > split[1];
     }
+    return ERR_OK;
 }
 
 static enum err take(struct mem_scratch *m, struct people *p)
@@ -430,7 +359,7 @@ static enum err learn(struct net *n, struct people *shadow,
     ERR_TRY(apply(n, target->x, target->n, before));
     for (size_t round = 0; round < ROUNDS; round++) {
         ERR_TRY(apply(n, target->x, target->n, now));
-        weigh(target, before, now);
+        ERR_TRY(weigh(target, before, now));
         for (size_t u = 0; u < shadow->n; u++)
             shadow->weight[u] = SHADOW_WEIGHT;
         ERR_TRY(epochs(n, shadow, target, epoch, ROUND_EPOCHS));
@@ -472,7 +401,7 @@ static enum err run(const struct atk_case *c, struct atk_scores *out)
     nn_params_free(n.p);
     mem_drop(&m);
     out->has_shadow = out->has_threshold = true;
-    out->threshold = 0;
+    out->threshold = 0; /* the target's labels were cut: it is their 0 too */
     return e;
 }
 
@@ -485,4 +414,5 @@ const struct atk_attack atk_attack_dl_mia = {
     .source = "Wang et al., KDD 2022",
     .needs = ATK_NEEDS_SHADOW | ATK_NEEDS_VECTORS,
     .run = run,
+    .faithful = atk_dl_faithful,
 };

@@ -2,9 +2,10 @@
  * attack/attack_sf_mia.c - whether a list is nearer to the person's history or
  * to what is popular.  Source: Chi et al., IJCAI 2024.
  *
- * Two deviations: the popular items are those of all histories (the paper takes
- * the members', whom the attacker does not know), and both distances are used
- * as they are (its program adds 1e-4 for non-members alone).
+ * Two deviations, which --faithful takes back: the popular items are those of
+ * all histories (the paper takes the members', whom the attacker does not
+ * know), and both distances are used as they are (its program adds 1e-4 for
+ * non-members alone).
  */
 #include <math.h>
 #include <stdlib.h>
@@ -51,8 +52,22 @@ static void popular_vector(const struct atk_items *t, double *log_count,
         out[d] /= (float)used;
 }
 
+/* By the people's true labels: as published, popularity is that of the members'
+ * histories, and a stranger's distance to it has 1e-4 more. */
+static void count_members(const struct atk_people *p, size_t n_items,
+                          double *count)
+{
+    for (size_t i = 0; i < n_items; i++)
+        count[i] = 0;
+    for (size_t u = 0; u < p->n; u++) {
+        for (size_t r = p->hist_ptr[u]; r < p->hist_ptr[u + 1] && p->member[u];
+             r++)
+            count[p->hist[r]]++;
+    }
+}
+
 static enum err score(const struct atk_people *p, const struct atk_items *t,
-                      double *out)
+                      bool by_labels, double *out)
 {
     struct mem_scratch m = {0};
     double *log_count = mem_take(&m, t->n, 1, sizeof(*log_count));
@@ -64,14 +79,18 @@ static enum err score(const struct atk_people *p, const struct atk_items *t,
         mem_drop(&m);
         return err_set(ERR_NOMEM, "no memory for mean vectors");
     }
-    atk_popularity(p, t->n, log_count);
+    if (by_labels)
+        count_members(p, t->n, log_count);
+    else
+        atk_popularity(p, t->n, log_count);
     popular_vector(t, log_count, popular);
     atk_history_vectors(p, t, hist);
     atk_list_vectors(p, t, list);
     for (size_t u = 0; u < p->n; u++) {
         const float *r = list + u * t->dim;
+        const double more = by_labels && !p->member[u] ? 1e-4 : 1e-12;
 
-        out[u] = log(distance(r, popular, t->dim) + 1e-12) -
+        out[u] = log(distance(r, popular, t->dim) + more) -
                  log(distance(r, hist + u * t->dim, t->dim) + 1e-12);
     }
     mem_drop(&m);
@@ -97,12 +116,12 @@ static bool is_inverted(const struct atk_people *p, const double *x)
 
 static enum err run(const struct atk_case *c, struct atk_scores *out)
 {
-    ERR_TRY(score(&c->target, &c->items, out->target));
+    ERR_TRY(score(&c->target, &c->items, false, out->target));
     out->has_threshold = true; /* the paper's rule: S1 > S2 */
     out->threshold = 0;
     if (c->shadow.n == 0)
         return ERR_OK;
-    ERR_TRY(score(&c->shadow, &c->items, out->shadow));
+    ERR_TRY(score(&c->shadow, &c->items, false, out->shadow));
     out->has_shadow = true;
     if (is_inverted(&c->shadow, out->shadow)) {
         turn(out->shadow, c->shadow.n);
@@ -113,6 +132,17 @@ static enum err run(const struct atk_case *c, struct atk_scores *out)
     return ERR_OK;
 }
 
+static enum err faithful(const struct atk_case *c, struct atk_scores *out)
+{
+    out->has_threshold = out->sees_labels = true;
+    out->threshold = 0;
+    (void)snprintf(out->note, sizeof(out->note),
+                   "as published, with the target's true labels: popularity is "
+                   "the members' own, a stranger's distance to it has 1e-4 "
+                   "more");
+    return score(&c->target, &c->items, true, out->target);
+}
+
 extern const struct atk_attack atk_attack_sf_mia;
 const struct atk_attack atk_attack_sf_mia = {
     .name = "sf-mia",
@@ -121,4 +151,5 @@ const struct atk_attack atk_attack_sf_mia = {
     .source = "Chi et al., IJCAI 2024",
     .needs = ATK_NEEDS_VECTORS,
     .run = run,
+    .faithful = faithful,
 };

@@ -10,6 +10,29 @@
 #include "attack/mlp.h"
 #include "base/mem.h"
 
+typedef enum err difference(const struct atk_people *p,
+                            const struct atk_items *t, float *out);
+
+static enum err learn(const struct atk_case *c, const struct atk_mlp *how,
+                      difference *of, struct atk_scores *out)
+{
+    struct mem_scratch m = {0};
+    float *x = mem_take(&m, c->shadow.n, how->dim, sizeof(*x));
+    float *z = mem_take(&m, c->target.n, how->dim, sizeof(*z));
+    enum err e = m.failed ? err_set(ERR_NOMEM, "no memory for an attack")
+                          : of(&c->shadow, &c->items, x);
+
+    if (e == ERR_OK)
+        e = of(&c->target, &c->items, z);
+    if (e == ERR_OK)
+        e = atk_mlp_scores(how, x, c->shadow.member, c->shadow.n, z,
+                           c->target.n, out->shadow, out->target);
+    mem_drop(&m);
+    out->has_shadow = out->has_threshold = true;
+    out->threshold = 0;
+    return e;
+}
+
 static enum err run(const struct atk_case *c, struct atk_scores *out)
 {
     const struct atk_mlp how = {
@@ -20,21 +43,27 @@ static enum err run(const struct atk_case *c, struct atk_scores *out)
         .soft_twice = true,
         .seed = c->seed,
     };
-    struct mem_scratch m = {0};
-    float *x = mem_take(&m, c->shadow.n, how.dim, sizeof(*x));
-    float *z = mem_take(&m, c->target.n, how.dim, sizeof(*z));
-    enum err e = m.failed ? err_set(ERR_NOMEM, "no memory for an attack")
-                          : atk_difference(&c->shadow, &c->items, x);
 
-    if (e == ERR_OK)
-        e = atk_difference(&c->target, &c->items, z);
-    if (e == ERR_OK)
-        e = atk_mlp_scores(&how, x, c->shadow.member, c->shadow.n, z,
-                           c->target.n, out->shadow, out->target);
-    mem_drop(&m);
-    out->has_shadow = out->has_threshold = true;
-    out->threshold = 0;
-    return e;
+    return learn(c, &how, atk_difference, out);
+}
+
+/* All members first, then the others, in every epoch: as its files are. */
+static enum err faithful(const struct atk_case *c, struct atk_scores *out)
+{
+    const struct atk_mlp how = {
+        .dim = c->items.dim,
+        .epochs = 20,
+        .lr = 0.01,
+        .momentum = 0.9,
+        .members_first = true,
+        .soft_twice = true,
+        .seed = c->seed,
+    };
+
+    (void)snprintf(out->note, sizeof(out->note),
+                   "as published: lists weighed by rank; in each of 20 epochs "
+                   "all members first, at momentum .9");
+    return learn(c, &how, atk_difference_ranked, out);
 }
 
 extern const struct atk_attack atk_attack_st_mia;
@@ -46,4 +75,5 @@ const struct atk_attack atk_attack_st_mia = {
     .source = "Zhang et al., CCS 2021",
     .needs = ATK_NEEDS_SHADOW | ATK_NEEDS_VECTORS,
     .run = run,
+    .faithful = faithful,
 };

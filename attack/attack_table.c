@@ -1,4 +1,5 @@
 /* attack/attack_table.c - the table of attacks, generated from ATK_ATTACKS. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,15 @@ enum err atk_attack_find(const char *name, const struct atk_attack **out)
             names[i] = atk_attacks[i]->name;
     }
     return opt_unknown("attack", name, names, "`recd list attacks` names them");
+}
+
+enum err atk_attack_run(const struct atk_attack *a, const struct atk_case *c,
+                        struct atk_scores *out)
+{
+    if (!c->faithful)
+        return a->run(c, out);
+    assert(a->faithful != NULL); /* the command refuses */
+    return a->faithful(c, out);
 }
 
 const char *atk_attack_lacks(const struct atk_attack *a,

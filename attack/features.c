@@ -117,6 +117,84 @@ enum err atk_difference(const struct atk_people *p, const struct atk_items *t,
     return ERR_OK;
 }
 
+enum err atk_difference_ranked(const struct atk_people *p,
+                               const struct atk_items *t, float *out)
+{
+    atk_history_vectors(p, t, out);
+    for (size_t u = 0; u < p->n; u++) {
+        const size_t k = p->list_ptr[u + 1] - p->list_ptr[u];
+        const double all = (double)k * (double)(k + 1) / 2;
+        float *to = out + u * t->dim;
+
+        for (size_t r = 0; r < k; r++) { /* k, k - 1, ... 1 of their sum */
+            const uint32_t item = p->list[p->list_ptr[u] + r];
+            const float weight = (float)((double)(k - r) / all);
+
+            for (size_t d = 0; d < t->dim && t->known[item]; d++)
+                to[d] -= weight * t->vec[item * t->dim + d];
+        }
+    }
+    return ERR_OK;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* n times the logarithm of the deviation over the share, of n of all numbers
+ * with that sum and sum of squares; a deviation has a floor. */
+static double cost_of_kind(size_t n, size_t all, double sum, double square,
+                           double floor)
+{
+    const double mean = sum / (double)n;
+    const double spread = fmax(square / (double)n - mean * mean, floor * floor);
+
+    return (double)n * (log(spread) / 2 - log((double)n / (double)all));
+}
+
+enum err atk_cut(const double *x, size_t n, double *cut)
+{
+    double *sorted = mem_array(n, sizeof(*sorted));
+    const size_t least = n / 20 > 2 ? n / 20 : 2;
+    double sum[2] = {0, 0}, square[2] = {0, 0}, best = INFINITY;
+
+    if (sorted == NULL)
+        return no_memory();
+    memcpy(sorted, x, n * sizeof(*sorted));
+    qsort(sorted, n, sizeof(*sorted), ascending);
+    const double middle = n > 0 ? sorted[n / 2] : 0;
+    const double floor = n > 0 ? 1e-3 * (sorted[n - 1] - sorted[0]) : 0;
+
+    *cut = middle;
+    for (size_t i = 0; i < n; i++) {
+        sum[1] += sorted[i] - middle;
+        square[1] += (sorted[i] - middle) * (sorted[i] - middle);
+    }
+    for (size_t i = 0; i + least < n && floor > 0; i++) {
+        const double y = sorted[i] - middle;
+
+        sum[0] += y;
+        square[0] += y * y;
+        sum[1] -= y;
+        square[1] -= y * y;
+        if (i + 1 < least || sorted[i] == sorted[i + 1])
+            continue;
+        const double cost =
+            cost_of_kind(i + 1, n, sum[0], square[0], floor) +
+            cost_of_kind(n - i - 1, n, sum[1], square[1], floor);
+
+        if (cost < best) {
+            best = cost;
+            *cut = (sorted[i] + sorted[i + 1]) / 2;
+        }
+    }
+    free(sorted);
+    return ERR_OK;
+}
+
 void atk_standardise(double *x, size_t n)
 {
     double mean = 0, square = 0;

@@ -29,10 +29,24 @@ void atk_history_vectors(const struct atk_people *p, const struct atk_items *t,
                          float *out);
 void atk_list_vectors(const struct atk_people *p, const struct atk_items *t,
                       float *out);
-/* History minus list.  Source: Zhang et al., CCS 2021.  ERR_NOMEM. */
+/* History minus list.  Source: Zhang et al., CCS 2021 (there with a list whose
+ * first items count more: ranked); DL-MIA, KDD 2022.  ERR_NOMEM. */
 ERR_CHECK
 enum err atk_difference(const struct atk_people *p, const struct atk_items *t,
                         float *out);
+ERR_CHECK
+enum err atk_difference_ranked(const struct atk_people *p,
+                               const struct atk_items *t, float *out);
+
+/*
+ * Where n numbers part into two kinds, at least one in twenty of each: the cut
+ * of least error if each kind is normal, with mean and deviation of its own, so
+ * that a kind that keeps close together gets no strangers.  *cut lies halfway
+ * between two of them.  Source: Kittler & Illingworth, Pattern Recognition 19,
+ * 1986.  ERR_NOMEM.
+ */
+ERR_CHECK
+enum err atk_cut(const double *x, size_t n, double *cut);
 
 /* x[n] becomes (x - mean) / deviation; zeros where all are equal. */
 void atk_standardise(double *x, size_t n);

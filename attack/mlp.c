@@ -44,6 +44,19 @@ static enum err build(struct net *n, const struct atk_mlp *how)
     return nn_optim_new(&n->o, n->p, &sgd);
 }
 
+static void put_members_first(uint32_t *order, const uint8_t *member,
+                              size_t people)
+{
+    size_t n = 0;
+
+    for (size_t k = 0; k < 2; k++) {
+        for (size_t u = 0; u < people; u++) {
+            if ((member[u] != 0) == (k == 0))
+                order[n++] = (uint32_t)u;
+        }
+    }
+}
+
 static enum err learn(struct net *n, const struct atk_mlp *how, const float *x,
                       const uint8_t *member, size_t people)
 {
@@ -55,8 +68,11 @@ static enum err learn(struct net *n, const struct atk_mlp *how, const float *x,
 
     for (size_t u = 0; u < people && e == ERR_OK; u++)
         name[u] = u;
+    if (e == ERR_OK)
+        put_members_first(order, member, people);
     for (size_t epoch = 0; epoch < how->epochs && e == ERR_OK; epoch++) {
-        e = nn_order(order, name, people, how->seed, epoch);
+        if (!how->members_first)
+            e = nn_order(order, name, people, how->seed, epoch);
         for (size_t i = 0; i < people && e == ERR_OK; i++) {
             const uint32_t label = member[order[i]];
 

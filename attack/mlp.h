@@ -12,9 +12,10 @@
 
 struct atk_mlp {
     size_t dim;    /* numbers a person */
-    size_t epochs; /* over the people it learns from, shuffled */
+    size_t epochs; /* over the people it learns from, shuffled anew each */
     double lr;     /* of stochastic gradient descent, one person a step */
     double momentum;
+    bool members_first; /* not shuffled: all of them, then the others */
     bool soft_twice; /* cross-entropy of the softmax's output, as published */
     uint64_t seed;
 };

@@ -83,7 +83,8 @@ static enum err copy_items(struct atk_items *to, const struct atk_items *t)
 
 enum err atk_plant_lists(struct atk_case *out, const struct atk_case *c)
 {
-    *out = (struct atk_case){.seed = c->seed};
+    *out = (struct atk_case){
+        .seed = c->seed, .faithful = c->faithful, .epochs = c->epochs};
     ERR_TRY(copy_items(&out->items, &c->items));
     ERR_TRY(copy_people(&out->target, &c->target));
     ERR_TRY(plant(&out->target, c->items.n));

@@ -45,7 +45,7 @@ const char *atk_report_verdict(const struct atk_report *r)
             continue;
         ran = true;
         trusted = trusted && j->trusted;
-        leaks = leaks || j->area.lo > r->bound;
+        leaks = leaks || (j->area.lo > r->bound && !j->scores.sees_labels);
         below = below && j->area.hi <= r->bound;
     }
     if (ran && r->bound > 0 && leaks)
@@ -163,6 +163,8 @@ static json_t *judged_json(const struct atk_report *r,
                   "shuffles_that_cover_one_half", (int)j->shuffles_cover,
                   "shuffles_with_epsilon", (int)j->shuffles_eps, "trusted",
                   j->trusted));
+    if (j->scores.sees_labels)
+        (void)json_object_set_new(out, "sees_labels", json_true());
     if (j->has_positive)
         (void)json_object_set_new(json_object_get(out, "controls"),
                                   "planted_auc", json_real(j->positive.value));

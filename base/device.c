@@ -14,10 +14,27 @@
 #endif
 
 static const struct krn_cuda *in_use;
+static char in_use_word[DEVICE_WORD] = "cpu";
+static _Thread_local unsigned paused;
 
 const struct krn_cuda *device_cuda(void)
 {
-    return in_use;
+    return paused > 0 ? NULL : in_use;
+}
+
+void device_pause(void)
+{
+    paused++;
+}
+
+void device_resume(void)
+{
+    paused--;
+}
+
+void device_word(char word[DEVICE_WORD])
+{
+    (void)snprintf(word, DEVICE_WORD, "%s", paused > 0 ? "cpu" : in_use_word);
 }
 
 /* Beside the program; false when that cannot be told. */
@@ -74,7 +91,11 @@ static enum err open_cuda(void)
                        "--device cuda: %s (a driver and an NVIDIA GPU are "
                        "needed; without --device everything runs on the CPU)",
                        why);
+    if (sizeof(size_t) != sizeof(uint64_t))
+        return err_set(ERR_NOTFOUND, "--device cuda needs a 64-bit program");
     in_use = table; /* stays open to the end */
+    (void)snprintf(in_use_word, sizeof(in_use_word), "%.40s (%d.%d), module %d",
+                   info.name, info.major, info.minor, table->version);
     return ERR_OK;
 }
 
@@ -82,6 +103,7 @@ enum err device_open(const char *word)
 {
     if (strcmp(word, "cpu") == 0) {
         in_use = NULL;
+        (void)snprintf(in_use_word, sizeof(in_use_word), "cpu");
         return ERR_OK;
     }
     if (strcmp(word, "cuda") != 0)
@@ -125,4 +147,19 @@ void device_drop(void *dev)
 {
     if (dev != NULL)
         in_use->free(dev);
+}
+
+void *device_take(struct device_room *r, const void *from, size_t bytes)
+{
+    if (r->e == ERR_OK && r->n == DEVICE_ROOM)
+        r->e = err_set(ERR_NOMEM, "GPU: more arrays than a job may have");
+    if (r->e == ERR_OK)
+        r->e = device_put(&r->dev[r->n], from, bytes);
+    return r->e == ERR_OK ? r->dev[r->n++] : NULL;
+}
+
+void device_room_drop(struct device_room *r)
+{
+    while (r->n > 0)
+        device_drop(r->dev[--r->n]);
 }

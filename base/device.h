@@ -29,6 +29,33 @@ ERR_CHECK
 enum err device_get(void *to, const void *dev, size_t bytes);
 void device_drop(void *dev);
 
+/*
+ * What a job holds on the device: taken one after the other, dropped at once.
+ * After the first error nothing more is taken, and `e` says what it was.
+ */
+#define DEVICE_ROOM 64
+struct device_room {
+    void *dev[DEVICE_ROOM];
+    size_t n;
+    enum err e;
+};
+/* Bytes filled from `from` (NULL: as they come), or NULL after an error. */
+void *device_take(struct device_room *r, const void *from, size_t bytes);
+void device_room_drop(struct device_room *r);
+
+/*
+ * What trains now: "cpu", or the GPU's name, its compute capability and the
+ * module's version.  Models made on equal words have equal bits; what was made
+ * on one cannot be mended bit by bit on another.
+ */
+#define DEVICE_WORD 64
+void device_word(char word[DEVICE_WORD]);
+
+/* While more pauses than resumes of this thread were called, device_cuda() is
+ * NULL for it: models that have no form for the device train as ever. */
+void device_pause(void);
+void device_resume(void);
+
 /* What a function of the module said: ERR_OK, or ERR_IO with its sentence. */
 ERR_CHECK
 enum err device_said(int bad, const char *why);

@@ -31,8 +31,11 @@ static float *la_gemm_scratch(size_t threads)
     return aligned_alloc(MEM_ALIGN, threads * KRN_GEMM_SCRATCH * sizeof(float));
 }
 
-#define GEMM_TASK_ROWS 2048
-#define GEMM_TASK_COLS 1792
+#define GEMM_TASK_ROWS 8192
+#define GEMM_TASK_COLS 4096
+/* A shallow B is read where it is: a task's part of it fits the L2 cache. */
+#define GEMM_SHALLOW 128
+#define GEMM_TASK_FLOATS ((size_t)1 << 18)
 #define GEMM_ALONE 1e6 /* multiply-adds that are not worth a second thread */
 
 struct gemm_tasks {
@@ -57,17 +60,24 @@ static void gemm_task(void *arg, size_t task, size_t thread)
     cpu_ops()->gemm_f32(&g);
 }
 
-/* As many tasks as threads or more, as large and as even as can be: each
- * packs its operands once. */
+/* As many tasks as threads or more, as large and as even as can be.  Each
+ * copies its rows of A, where the kernel does not read them where they are, and
+ * its columns of B: side by side no column is copied twice. */
 static void gemm_cut(struct gemm_tasks *t, size_t threads)
 {
     const struct krn_gemm *g = t->g;
+    const bool copies = g->ta || g->lda % KRN_GEMM_BAD == 0;
     size_t down = la_up(g->m, GEMM_TASK_ROWS) / GEMM_TASK_ROWS;
-    size_t across = la_up(g->n, GEMM_TASK_COLS) / GEMM_TASK_COLS;
+    const size_t most = g->k > GEMM_SHALLOW || g->k == 0
+                            ? GEMM_TASK_COLS
+                            : la_min(GEMM_TASK_COLS, GEMM_TASK_FLOATS / g->k);
+    size_t across = la_up(g->n, most) / most;
 
     while (down * across % threads != 0 && down * across < 4 * threads &&
            (g->m / down > 28 || g->n / across > 64)) {
-        if (g->m / down >= g->n / across || g->n / across <= 64)
+        const size_t rows = g->m / down, cols = g->n / across;
+
+        if (cols <= 64 || (copies ? rows >= cols : rows >= 8 * cols))
             down++;
         else
             across++;

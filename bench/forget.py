@@ -5,13 +5,17 @@ usage: forget.py RECD DATA [SVG]
 DATA: the folder of RecEraser's MovieLens-1M split (train.txt, test.txt).
 The rows of the table are those of RecEraser's paper: full retraining, SISA
 (whole persons by hash, mean), GraphEraser (balanced clusters of persons, learnt
-weights) and RecEraser (clusters of rows, attention), and `lsh` with the mean.
+weights) and RecEraser (clusters of rows, attention); and attention over the
+two partitions whose forgetting is exact, `hash` and `lsh`.
 A request is one random interaction, as in the paper, then one whole person, as
 the law means it; each takes everything: records, models, disk, certificate.
 
-Environment: MODELS (wmf,bpr,lightgcn), REQUESTS (100 interactions), PERSONS (20),
-SEEDS (3), SHARDS (1,5,10,20,50: of the figure; the table is K = 10),
-THREADS (2).  Seconds are means; p95 is of whole persons.
+Environment: MODELS (wmf,bpr,lightgcn), METHODS (rows of the table:
+0,1,2,3,4,5; empty: the figure alone),
+REQUESTS (100 interactions), PERSONS (20), RETRAIN (3: requests that retrain
+everything), SEEDS (3), SHARDS (1,5,10,20,50: of the figure; the table is K =
+10), THREADS (2), PREFIX (words before each command that is timed).  Seconds
+are means over requests and seeds; p50 and p95 are of whole persons.
 """
 import json
 import math
@@ -23,16 +27,35 @@ import subprocess
 import sys
 import tempfile
 
+ATTENTION = ["--aggregate", "attention"]
 METHODS = [
-    ("retrain", []),
-    ("SISA: hash, mean", ["--partition", "hash"]),
-    ("GraphEraser: user, static",
-     ["--partition", "user", "--aggregate", "static"]),
-    ("RecEraser: interaction, attention",
-     ["--partition", "interaction", "--aggregate", "attention",
-      "--aggregate-epochs", "200"]),
-    ("lsh, mean", ["--partition", "lsh"]),
+    ("retrain", 0, []),
+    ("SISA: hash, mean", 1, ["--partition", "hash"]),
+    ("GraphEraser: user, static", 1,
+     ["--partition", "user", "--aggregate", "static", "--aggregate-epochs",
+      "100"]),
+    ("RecEraser: interaction, attention", 2,
+     ["--partition", "interaction"] + ATTENTION),
+    ("hash, attention: exact", 2, ["--partition", "hash"] + ATTENTION),
+    ("lsh, attention: exact", 2, ["--partition", "lsh"] + ATTENTION),
 ]
+
+
+def options_of(model, which, shards):
+    """Of `which`: 0 all rows, 1 shards that answer for themselves, 2 shards
+    whose vectors attention learns from.  Shards make as many steps whatever
+    their number; those of attention need fewer.  Chosen on a tenth of the
+    training rows."""
+    if model == "wmf" and which == 2:
+        return ["--epochs", str(2 * shards)]
+    if model == "bpr" and which == 1:
+        return ["--batch", str(8192 // shards)]
+    if model == "bpr" and which == 2:
+        return ["--batch", str(10240 // shards), "--epochs", "4", "--lr",
+                "0.03", "--start", "0.01", "--negatives", "64"]
+    if model == "lightgcn":
+        return ["--epochs", "4" if which == 2 else "12", "--reg", "0.001"]
+    return []
 
 
 def setting(name, fallback):
@@ -48,9 +71,10 @@ class Store:
         shutil.copytree(base, self.dir)
         self.recd, self.seed = recd, seed
 
-    def run(self, *words):
+    def run(self, *words, timed=True):
+        prefix = setting("PREFIX", "").split() if timed else []
         out = subprocess.run(
-            [self.recd, "-q", "--json", "--store", self.dir, "--seed",
+            prefix + [self.recd, "-q", "--json", "--store", self.dir, "--seed",
              str(self.seed), "--threads", setting("THREADS", "2"), *words],
             capture_output=True, text=True)
         if out.returncode != 0:
@@ -77,68 +101,86 @@ def seconds_of(store, requests):
     return [store.run("forget", *r)["seconds"] for r in requests]
 
 
-def measure(recd, base, model, method, shards, seed, rows, n, persons):
+def measure(recd, base, model, which, method, shards, seed, rows, n, persons):
     with Store(recd, base, seed) as store:
-        words = ["train", "--model", model, "--name", "m"] + method
+        words = ["train", "--model", model, "--name", "m"]
+        words += options_of(model, which, shards) + method
         if method:
             words += ["--shards", str(shards)]
         trained = store.run(*words)["seconds"]
-        metrics = store.run("evaluate", "--name", "m", "--k", "10,20")["metrics"]
+        metrics = store.run("evaluate", "--name", "m", "--k", "10,20,50",
+                            timed=False)["metrics"]
         draw = random.Random(seed)
-        chosen = draw.sample(rows, n)
-        one = seconds_of(store, [("interaction", u, i) for u, i in chosen])
+        one = seconds_of(store, [("interaction", u, i)
+                                 for u, i in draw.sample(rows, n)])
         known = sorted({u for u, _ in rows})
         whole = seconds_of(
             store, [("user", u) for u in draw.sample(known, persons)])
-    return {"trained": trained, "recall": metrics["recall@20"],
-            "ndcg": metrics["ndcg@20"], "one": statistics.mean(one),
-            "whole": statistics.mean(whole),
-            "p95": sorted(whole)[math.ceil(.95 * len(whole)) - 1]}
+    return {"trained": [trained], "recall": [metrics["recall@20"]],
+            "ndcg": [metrics["ndcg@20"]], "recall10": [metrics["recall@10"]],
+            "ndcg10": [metrics["ndcg@10"]], "one": one, "whole": whole}
 
 
-def average(runs):
-    return {k: statistics.mean(r[k] for r in runs) for k in runs[0]}
+def quantile(x, q):
+    return sorted(x)[max(0, math.ceil(q * len(x)) - 1)] if x else math.nan
+
+
+def mean(x):
+    return statistics.mean(x) if x else math.nan
 
 
 def table(recd, base, rows, seeds, requests, persons):
-    print("| model | method | recall@20 | spread | ndcg@20 | training s | "
-          "one interaction s | ratio | one person s | p95 | ratio |\n|" +
-          "---|" * 11)
+    print("| model | method | recall@10 | recall@20 | spread | ndcg@10 | "
+          "ndcg@20 | training s | one interaction s | ratio | one person s | "
+          "p50 | p95 | ratio |\n|" + "---|" * 14)
+    again = int(setting("RETRAIN", "3"))
+    chosen = [int(m) for m in setting("METHODS", "0,1,2,3,4,5").split(",") if m]
     for model in setting("MODELS", "wmf,bpr,lightgcn").split(","):
-        full = None
-        for name, method in METHODS:
-            few = name == "retrain"
-            runs = [measure(recd, base, model, method, 10, seed, rows,
-                            min(requests, 3) if few else requests,
-                            min(persons, 3) if few else persons)
-                    for seed in range(1, seeds + 1)]
-            a = average(runs)
-            spread = (max(r["recall"] for r in runs) -
-                      min(r["recall"] for r in runs))
-            full = full or a
-            print("| %s | %s | %.4f | %.4f | %.4f | %.1f | %.2f | %.1fx | "
-                  "%.2f | %.2f | %.1fx |" %
-                  (model, name, a["recall"], spread, a["ndcg"], a["trained"],
-                   a["one"], full["one"] / a["one"], a["whole"], a["p95"],
-                   full["whole"] / a["whole"]), flush=True)
+        full = math.nan
+        for name, which, method in [METHODS[m] for m in chosen]:
+            few = which == 0
+            all_runs = [measure(recd, base, model, which, method, 10, seed,
+                                rows, min(requests, again) if few else requests,
+                                min(persons, again) if few else persons)
+                        for seed in range(1, seeds + 1)]
+            a = {k: [x for r in all_runs for x in r[k]] for k in all_runs[0]}
+            if few:  # both kinds of request retrain all of it
+                full = mean(a["one"] + a["whole"])
+            print("| %s | %s | %.4f | %.4f | %.4f | %.4f | %.4f | %.1f | %.2f "
+                  "| %.1fx | %.2f | %.2f | %.2f | %.1fx |" %
+                  (model, name, mean(a["recall10"]), mean(a["recall"]),
+                   max(a["recall"]) - min(a["recall"]), mean(a["ndcg10"]),
+                   mean(a["ndcg"]), mean(a["trained"]), mean(a["one"]),
+                   full / mean(a["one"]), mean(a["whole"]),
+                   quantile(a["whole"], .5), quantile(a["whole"], .95),
+                   full / mean(a["whole"])), flush=True)
 
 
 # --- the figure --------------------------------------------------------------
 
-COLOURS = ["#1f77b4", "#d62728", "#2ca02c"]
+COLOURS = ["#1f77b4", "#d62728", "#2ca02c"]  # of models
+DASHES = ["", ' stroke-dasharray="5 3"', ' stroke-dasharray="2 2"']
 
 
-def figure(recd, base, rows, requests, persons, path):
+def figure(recd, base, rows, requests, path):
     points = []
     for m, model in enumerate(setting("MODELS", "wmf,bpr,lightgcn").split(",")):
-        for name, method in (METHODS[1], METHODS[3]):
+        whole = None
+        for name, which, method in (METHODS[1], METHODS[3], METHODS[4]):
             line = []
             for k in map(int, setting("SHARDS", "1,5,10,20,50").split(",")):
-                a = measure(recd, base, model, method if k > 1 else [], k, 1,
-                            rows, requests, persons)
-                line.append((a["one"], a["recall"], k))
+                if k == 1:
+                    a = whole = whole or measure(recd, base, model, 0, [], 1, 1,
+                                                 rows, 1, 0)
+                else:
+                    a = measure(recd, base, model, which, method, k, 1, rows,
+                                requests, 0)
+                line.append((mean(a["one"]), a["recall"][0], k))
+                print("%s, %s, K = %d: %.2f s, %.4f" %
+                      (model, name, k, line[-1][0], line[-1][1]),
+                      file=sys.stderr, flush=True)
             points.append(("%s, %s" % (model, name), COLOURS[m % 3],
-                           name.startswith("Rec"), line))
+                           DASHES[len(points) % 3], line))
     xs = [math.log10(x) for _, _, _, l in points for x, _, _ in l]
     ys = [y for _, _, _, l in points for _, y, _ in l]
     x0, x1, y0, y1 = min(xs) - .1, max(xs) + .1, min(ys) - .01, max(ys) + .01
@@ -161,10 +203,9 @@ def figure(recd, base, rows, requests, persons, path):
     for step in range(6):
         y = y0 + (y1 - y0) * step / 5
         out.append('<text x="20" y="%.0f">%.3f</text>' % (at(1, y)[1], y))
-    for i, (name, colour, dashed, line) in enumerate(points):
+    for i, (name, colour, dash, line) in enumerate(points):
         path_data = " ".join("%s%.1f %.1f" % ("ML"[j > 0], *at(x, y))
                              for j, (x, y, _) in enumerate(line))
-        dash = ' stroke-dasharray="5 3"' if dashed else ""
         out.append('<path d="%s" fill="none" stroke="%s"%s/>' %
                    (path_data, colour, dash))
         for x, y, k in line:
@@ -194,8 +235,7 @@ def main():
         rows = rows_of(os.path.join(data, "train.txt"))
         table(recd, base, rows, int(setting("SEEDS", "3")), requests, persons)
         if len(sys.argv) > 3:
-            figure(recd, base, rows, min(requests, 10), min(persons, 3),
-                   sys.argv[3])
+            figure(recd, base, rows, min(requests, 10), sys.argv[3])
     finally:
         shutil.rmtree(base)
 

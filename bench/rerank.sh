@@ -1,55 +1,45 @@
 #!/bin/sh
-# bench/rerank.sh [RECD [DATA]] - the table of docs/rerank.md.
+# bench/rerank.sh [RECD [DATA]] - the tables of docs/rerank.md over a first stage.
 #
-# RECD: the program (build/recd); DATA: the folder with gowalla/ and
-# ml-1m-lightgcnpp/ (see data/README.md).  SEEDS="1 2 3", RANKERS, SETS and
-# ALSO (further generators) narrow or widen it.  Needs python3 for the JSON.
+# RECD: the program (build/recd); DATA: the folder with gowalla/,
+# ml-1m-lightgcnpp/ and ml-1m/ (see data/README.md).  SEEDS=5, SETS, MODELS (as
+# compare takes them), FOLDS and OPTIONS narrow or widen it; VALID=1 measures on the
+# validation rows of MovieLens-1M, without which nothing was chosen.  First stages
+# and lists are made once a seed for all models.  Needs python3 for the movies.
 set -e
 recd=${1:-build/recd}
 data=${2:-${RECD_DATA:-../shared/data}}
+here=$(dirname "$0")
 [ -x "$recd" ] || { echo "rerank.sh: $recd is no program" >&2; exit 2; }
 [ -d "$data/gowalla" ] || { echo "skipped: no data in $data" >&2; exit 77; }
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-rankers=${RANKERS:-logistic midnn gsf dlcm prm setrank}
+models=logistic:rate=0.01,lambdamart:trees=60,midnn:epochs=3,gsf:epochs=3,dlcm:epochs=3,prm:epochs=3,setrank:epochs=3,imsab:epochs=3
+models=$models,imsab:epochs=3:members=3,srga:epochs=3,mir:epochs=3,seq2slate:epochs=3,mmr,dpp,pier:epochs=3,prs:epochs=3
+models=$models,egr:epochs=1:places=10,grn:epochs=1:places=10,cmr:epochs=1:places=10
+models=${MODELS:-$models}
 
-figures() { # NAME: recall@20, ndcg@20, ndcg@10, milliseconds for everybody's lists
-    start=$(date +%s%N)
-    "$recd" -q --store "$store" --json evaluate --name "$1" --k 10,20 >"$dir/out"
-    end=$(date +%s%N)
-    python3 - "$dir/out" $(((end - start) / 1000000)) <<'PY'
-import json, sys
-o = json.load(open(sys.argv[1])); m = o["metrics"]
-print("%.4f %.4f %.4f %s" % (m["recall@20"], m["ndcg@20"], m["ndcg@10"], sys.argv[2]))
-PY
-}
-
-# The ceiling of lists of fifty: the first stage's recall@50 bounds recall@20.
-ceiling() {
-    "$recd" -q --store "$store" --json evaluate --name first --k 50 |
-        python3 -c "import json,sys; print('%.4f' % json.load(sys.stdin)['metrics']['recall@50'])"
-}
-
-for set in ${SETS:-gowalla ml-1m-lightgcnpp}; do
+for set in ${SETS:-ml-1m-lightgcnpp gowalla}; do
     store=$dir/$set
-    train=$data/$set/train.txt
-    [ ! -f "$data/$set/valid.txt" ] || train="$train $data/$set/valid.txt"
+    train=$data/$set/train.txt test=$data/$set/test.txt
+    more="--base gfcf --also itemknn,ials"
+    folds=1
+    if [ $set = ml-1m-lightgcnpp ]; then
+        if [ -n "$VALID" ]; then
+            test=$data/$set/valid.txt
+        else
+            train="$train $data/$set/valid.txt"
+        fi
+        more="--base gfcf --also ease:reg=700,ials,itemknn --attributes"
+        folds=5
+    fi
     "$recd" -q --store "$store" import --format adjacency $train >/dev/null
-    "$recd" -q --store "$store" import --as test --format adjacency "$data/$set/test.txt" >/dev/null
-    "$recd" -q --store "$store" train --model gfcf --name first >/dev/null
-    printf '\n%s; recall@50 of the first stage: %s\n\n' "$set" "$(ceiling)"
-    echo "| | recall@20 | ndcg@20 | ndcg@10 | training, s | everybody's lists, ms |"
-    echo "|---|---|---|---|---|---|"
-    set -- $(figures first)
-    echo "| first stage, \`gfcf\` | $1 | $2 | $3 | | $4 |"
-    for r in $rankers; do
-        for seed in ${SEEDS:-1}; do
-            rate=0.001
-            [ $r != logistic ] || rate=0.01
-            seconds=$("$recd" -q --seed $seed --store "$store" --json train --model rerank --ranker $r --rate $rate \
-                --also ${ALSO:-itemknn,ials} --name row | python3 -c "import json,sys; print('%.0f' % json.load(sys.stdin)['seconds'])")
-            set -- $(figures row)
-            echo "| \`$r\`, seed $seed | $1 | $2 | $3 | $seconds | $4 |"
-        done
-    done
+    "$recd" -q --store "$store" import --as test --format adjacency "$test" >/dev/null
+    if [ $set = ml-1m-lightgcnpp ]; then
+        python3 "$here/movies.py" "$data/ml-1m" "$data/$set" "$dir"
+        "$recd" -q --store "$store" import --catalogue "$dir/movies.dat" --users "$dir/users.dat" >/dev/null
+    fi
+    printf '\n%s: ' "$set"
+    "$recd" -q --store "$store" ${THREADS:+--threads $THREADS} rerank compare $more ${OPTIONS} --folds ${FOLDS:-$folds} \
+        --models $models --seeds ${SEEDS:-5} --k 20
 done

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/philox.h" /* KRN_INLINE */
+
 #define KRN_LOG2E 1.44269504f
 #define KRN_LN2_HI 0.693359375f      /* 355 / 512: times |n| < 2^14 exact */
 #define KRN_LN2_LO (-2.12194440e-4f) /* ln 2 - KRN_LN2_HI */
@@ -20,7 +22,7 @@
 #define KRN_EXP_MAX 88.8f            /* above: infinity */
 #define KRN_EXP_MIN (-104.0f)        /* below: 0 */
 
-static inline uint32_t krn_bits(float x)
+KRN_INLINE uint32_t krn_bits(float x)
 {
     uint32_t u;
 
@@ -28,7 +30,7 @@ static inline uint32_t krn_bits(float x)
     return u;
 }
 
-static inline float krn_float(uint32_t u)
+KRN_INLINE float krn_float(uint32_t u)
 {
     float x;
 
@@ -37,14 +39,14 @@ static inline float krn_float(uint32_t u)
 }
 
 /* 2^n for -126 <= n <= 127. */
-static inline float krn_pow2(int32_t n)
+KRN_INLINE float krn_pow2(int32_t n)
 {
     return krn_float((uint32_t)(n + 127) << 23);
 }
 
 /* exp(r) = 1 + r + r^2 q(r) for |r| <= ln(2) / 2: Taylor to r^7, the rest of
  * which is 5e-9. */
-static inline float krn_exp_tail(float r)
+KRN_INLINE float krn_exp_tail(float r)
 {
     float q = 1.0f / 5040;
 
@@ -56,13 +58,13 @@ static inline float krn_exp_tail(float r)
 }
 
 /* x = n ln 2 + r; n as a float. */
-static inline float krn_exp_reduce(float x, float *n)
+KRN_INLINE float krn_exp_reduce(float x, float *n)
 {
     *n = fmaf(x, KRN_LOG2E, KRN_ROUND) - KRN_ROUND;
     return fmaf(-*n, KRN_LN2_LO, fmaf(-*n, KRN_LN2_HI, x));
 }
 
-static inline float krn_exp1(float x)
+KRN_INLINE float krn_exp1(float x)
 {
     float n;
 
@@ -79,7 +81,7 @@ static inline float krn_exp1(float x)
 }
 
 /* 2 s + s^3 (2/3 + ...) = ln((1+s)/(1-s)) for |s| <= .172, rest 2e-9. */
-static inline float krn_log_tail(float z)
+KRN_INLINE float krn_log_tail(float z)
 {
     float q = 2.0f / 9;
 
@@ -88,7 +90,7 @@ static inline float krn_log_tail(float z)
     return fmaf(q, z, 2.0f / 3);
 }
 
-static inline float krn_log1(float x)
+KRN_INLINE float krn_log1(float x)
 {
     if (x != x || x < 0)
         return NAN;
@@ -111,7 +113,7 @@ static inline float krn_log1(float x)
 }
 
 /* tanh |x| = t / (t + 2), t = exp(2|x|) - 1, without cancellation. */
-static inline float krn_tanh1(float x)
+KRN_INLINE float krn_tanh1(float x)
 {
     const uint32_t sign = krn_bits(x) & 0x80000000u;
     float n, a = krn_float(krn_bits(x) ^ sign);
@@ -128,7 +130,7 @@ static inline float krn_tanh1(float x)
 }
 
 /* 1 / (1 + exp(-x)), accurate on both tails. */
-static inline float krn_sigmoid1(float x)
+KRN_INLINE float krn_sigmoid1(float x)
 {
     const float e = krn_exp1(-fabsf(x));
 

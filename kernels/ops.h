@@ -46,6 +46,19 @@ struct krn_topk {
 };
 #define KRN_TOPK_ROOM(k) ((((k) + (k) / 2 + 143) / 16 + 1) * 16)
 
+/* Scores of m people for n items, a row of A times a column of B, offered to a
+ * list of each person as ids first_id, first_id + 1, ...; B in panels as in
+ * struct krn_gemm.  Each score is a chain over k. */
+struct krn_score {
+    size_t m, n, k;
+    const float *a; /* [m][lda] */
+    size_t lda;
+    const float *b; /* [panels][ldb] */
+    size_t ldb;
+    uint32_t first_id;
+    struct krn_topk *list; /* [m] */
+};
+
 /* The k best of whole-number scores, best first: (score desc, id asc).  While n
  * < k there is no floor. */
 #define KRN_PICK_MOST 128
@@ -76,7 +89,11 @@ struct krn_gemm {
     size_t ldc;
     float *scratch; /* KRN_GEMM_SCRATCH floats, 64-byte aligned */
 };
-#define KRN_GEMM_SCRATCH ((size_t)1 << 20)
+/* Rows of A that are a multiple of so many floats apart (4 KiB) fall into one
+ * set of the first cache: the twins copy them where the copies are used again.
+ */
+#define KRN_GEMM_BAD 1024
+#define KRN_GEMM_SCRATCH (((size_t)1 << 21) + ((size_t)1 << 17))
 
 /* Rows first..last-1 of Y = S X [+ Y when add]: S is CSR, X is [*][d]. */
 struct krn_spmm {
@@ -232,6 +249,7 @@ struct krn_ops {
     /* Offer n scores; their ids follow one another. */
     void (*topk_push_f32)(struct krn_topk *t, const float *score,
                           uint32_t first_id, size_t n);
+    void (*score_f32)(const struct krn_score *s); /* see there */
     /* Drop all but the k best. */
     void (*topk_prune_f32)(struct krn_topk *t);
     /* Drop all but the k best and order them, best first. */

@@ -76,3 +76,26 @@ void krn_topk_push_f32(struct krn_topk *t, const float *score,
         t->id[t->n++] = id;
     }
 }
+
+static float score_one(const struct krn_score *s, size_t r, size_t j)
+{
+    const float *a = s->a + r * s->lda;
+    const float *b = s->b + j / KRN_PANEL * s->ldb + j % KRN_PANEL;
+    float sum = 0;
+
+    for (size_t l = 0; l < s->k; l++)
+        sum = fmaf(a[l], b[l * KRN_PANEL], sum);
+    return sum;
+}
+
+void krn_score_f32(const struct krn_score *s)
+{
+    for (size_t r = 0; r < s->m; r++) {
+        for (size_t j = 0; j < s->n; j++) {
+            const float score = score_one(s, r, j);
+
+            krn_topk_push_f32(&s->list[r], &score, s->first_id + (uint32_t)j,
+                              1);
+        }
+    }
+}

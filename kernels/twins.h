@@ -37,6 +37,7 @@
     void krn_cg_row_f32##S(float *w, const struct krn_cg *s);                  \
     void krn_topk_push_f32##S(struct krn_topk *t, const float *score,          \
                               uint32_t first_id, size_t n);                    \
+    void krn_score_f32##S(const struct krn_score *s);                          \
     void krn_topk_prune_f32##S(struct krn_topk *t);                            \
     void krn_topk_sort_f32##S(struct krn_topk *t);                             \
     void krn_pick_i32##S(int32_t *sum, const int32_t *step, int32_t sign,      \
@@ -69,6 +70,7 @@
         .chol_solve16_f32 = krn_chol_solve16_f32##S,                           \
         .gather_t_f32 = krn_gather_t_f32##S, .cg_row_f32 = krn_cg_row_f32##S,  \
         .pick_i32 = krn_pick_i32##S, .topk_push_f32 = krn_topk_push_f32##S,    \
+        .score_f32 = krn_score_f32##S,                                         \
         .topk_prune_f32 = krn_topk_prune_f32##S,                               \
         .topk_sort_f32 = krn_topk_sort_f32##S, .adam_f32 = krn_adam_f32##S,    \
         .adagrad_f32 = krn_adagrad_f32##S, .exp_f32 = krn_exp_f32##S,          \

@@ -63,7 +63,7 @@ static enum err reopen(struct recd_store *s)
     return s->st != NULL
                ? ERR_OK
                : sto_open(&s->st, s->dir,
-                          s->mode == RECD_WRITE ? STO_WRITE : STO_READ);
+                          s->mode == RECD_READ ? STO_READ : STO_WRITE);
 }
 
 enum recd_status recd_store_open(struct recd_store **out, const char *dir,
@@ -78,6 +78,8 @@ enum recd_status recd_store_open(struct recd_store **out, const char *dir,
         s->mode = mode;
         e = reopen(s);
     }
+    if (e == ERR_OK && mode == RECD_WRITE_ENCRYPTED)
+        e = sto_encrypt(s->st);
     if (e != ERR_OK)
         recd_store_close(s);
     else
@@ -96,7 +98,7 @@ void recd_store_close(struct recd_store *s)
 
 static enum err writable(const struct recd_store *s)
 {
-    return s->mode == RECD_WRITE
+    return s->mode != RECD_READ
                ? ERR_OK
                : err_set(ERR_ARG,
                          "store %s was opened for reading: open it "

@@ -38,7 +38,7 @@ enum recd_status {
     RECD_NOTFOUND, /* no such store, person, item or model */
 };
 
-enum recd_mode { RECD_READ, RECD_WRITE };
+enum recd_mode { RECD_READ, RECD_WRITE, RECD_WRITE_ENCRYPTED };
 enum recd_split { RECD_TRAIN, RECD_TEST };
 
 struct recd_store; /* an open store */
@@ -55,7 +55,10 @@ const char *recd_error(void);
 void recd_set_threads(size_t n);
 
 /* RECD_READ: RECD_NOTFOUND when there is no store at dir.  RECD_WRITE: made
- * when missing. */
+ * when missing.  RECD_WRITE_ENCRYPTED: the same, and a store that holds nobody
+ * yet keeps each person's rows under a key of their own from now on (`recd
+ * import --encrypt`); RECD_USAGE when it holds people in the clear.  Stores
+ * that are encrypted open with any mode. */
 enum recd_status recd_store_open(struct recd_store **out, const char *dir,
                                  enum recd_mode mode);
 void recd_store_close(struct recd_store *s); /* NULL is harmless */

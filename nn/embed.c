@@ -10,6 +10,7 @@
 #include "nn/embed.h"
 
 #include "kernels/sort.h"
+#include "nn/cuda.h"
 #include "nn/node.h"
 
 struct embed {
@@ -120,6 +121,18 @@ static void embed_touch(struct nn_param *q, const uint32_t *id, size_t n)
     }
 }
 
+void nn_embed_sorted(struct nn_tape *t, struct nn_node *o)
+{
+    const struct embed e = embed_of(o);
+    uint32_t *id = o->work, *at = id + e.n;
+
+    memcpy(id, e.ids, e.n * sizeof(*id));
+    for (size_t p = 0; p < e.n; p++)
+        at[p] = (uint32_t)p;
+    krn_sort_u32(id, at, id + 2 * e.n, id + 3 * e.n, e.n);
+    embed_touch(nn_params_at(t->params, o->in[1]->param), id, e.n);
+}
+
 static void embed_backward(struct nn_tape *t, struct nn_node *o)
 {
     const struct embed e = embed_of(o);
@@ -127,11 +140,7 @@ static void embed_backward(struct nn_tape *t, struct nn_node *o)
 
     if (!nn_node_wants(o, 1))
         return;
-    memcpy(id, e.ids, e.n * sizeof(*id));
-    for (size_t p = 0; p < e.n; p++)
-        at[p] = (uint32_t)p;
-    krn_sort_u32(id, at, id + 2 * e.n, id + 3 * e.n, e.n);
-    embed_touch(nn_params_at(t->params, o->in[1]->param), id, e.n);
+    nn_embed_sorted(t, o);
     nn_split_run(&(struct nn_split){t, o, e.n, nn_piece_rows(e.d),
                                     embed_grad_task, id, at, NULL});
 }

@@ -204,4 +204,4 @@ static void first_backward(struct nn_tape *t, struct nn_node *o)
                     w.carry, 0, r.batch * r.h);
 }
 
-const struct nn_op nn_gru_first = {"gru", first_forward, first_backward};
+const struct nn_op nn_gru_first = {"gru_first", first_forward, first_backward};

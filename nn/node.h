@@ -57,6 +57,8 @@ struct nn_tape {
     size_t bytes, arena_bytes;
     unsigned char *arena;
     float *scratch; /* of products, per thread */
+    bool on_device; /* wanted; then, after planning: */
+    struct nn_tape_cuda *cuda;
 };
 
 /* Note that building went wrong, once; always returns &t->none. */

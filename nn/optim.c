@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/par.h"
+#include "nn/cuda_optim.h"
 
 #define OPTIM_PIECE ((size_t)16384)
 
@@ -15,7 +16,8 @@ struct nn_optim {
     const struct krn_tape *k;
     struct nn_optim_opt opt;
     uint64_t steps;
-    void *m, *v; /* [size], or NULL */
+    void *m, *v;                /* [size], or NULL */
+    struct nn_optim_cuda *cuda; /* nn/cuda_optim.h, or NULL */
 };
 
 static enum err optim_check(const struct nn_optim_opt *o)
@@ -72,13 +74,20 @@ enum err nn_optim_new(struct nn_optim **out, struct nn_params *p,
                        nn_params_size(p));
     }
     *out = o;
-    return ERR_OK;
+    if (nn_cuda_params(p) == NULL)
+        return ERR_OK;
+    const enum err e = nn_cuda_optim_new(&o->cuda, p, one, two);
+
+    if (e != ERR_OK)
+        nn_optim_free(o);
+    return e;
 }
 
 void nn_optim_free(struct nn_optim *o)
 {
     if (o == NULL)
         return;
+    nn_cuda_optim_free(o->cuda);
     free(o->m);
     free(o->v);
     free(o);
@@ -279,12 +288,42 @@ static void optim_forget(const struct nn_optim *o, struct nn_param *q)
         memset(optim_of(o, g, q->at), 0, q->n * bytes);
 }
 
+static enum err optim_norm(const struct nn_optim *o, double *norm)
+{
+    if (o->cuda != NULL)
+        return nn_cuda_optim_norm(o->cuda, norm);
+    *norm = nn_optim_norm(o->p);
+    return ERR_OK;
+}
+
+static enum err optim_cuda(struct nn_optim *o, double clip)
+{
+    static const enum krn_cuda_work work[] = {[NN_SGD] = KRN_JOB_STEP_SGD,
+                                              [NN_ADAM] = KRN_JOB_STEP_ADAM,
+                                              [NN_ADAGRAD] =
+                                                  KRN_JOB_STEP_ADAGRAD};
+
+    for (size_t i = 0; i < nn_params_count(o->p); i++) {
+        struct nn_param *q = nn_params_at(o->p, i);
+        const struct krn_step step = optim_now(o, q);
+
+        ERR_TRY(nn_cuda_optim_step(o->cuda, q, work[o->opt.kind], &step, clip));
+        if (q->by_rows)
+            optim_clear_rows(q);
+    }
+    nn_cuda_params_stepped(o->p);
+    o->steps++;
+    return ERR_OK;
+}
+
 enum err nn_optim_step(struct nn_optim *o)
 {
     double clip = 1;
 
     if (o->opt.clip > 0) {
-        const double norm = nn_optim_norm(o->p);
+        double norm = 0;
+
+        ERR_TRY(optim_norm(o, &norm));
 
         if (!isfinite(norm))
             return err_set(ERR_NUM,
@@ -293,6 +332,8 @@ enum err nn_optim_step(struct nn_optim *o)
                            (unsigned long long)o->steps);
         clip = norm > o->opt.clip ? o->opt.clip / norm : 1;
     }
+    if (o->cuda != NULL)
+        return optim_cuda(o, clip);
     for (size_t i = 0; i < nn_params_count(o->p); i++) {
         struct nn_param *q = nn_params_at(o->p, i);
         struct optim_job j = {o, q, clip, optim_now(o, q)};
@@ -343,6 +384,8 @@ void nn_optim_state(const struct nn_optim *o, float *state)
 {
     const size_t n = nn_params_size(o->p);
 
+    if (o->cuda != NULL)
+        nn_cuda_optim_get(o->cuda, o->m, o->v);
     *state++ = (float)(o->steps & 0xffffff);
     *state++ = (float)(o->steps >> 24);
     for (size_t i = 0; o->m != NULL && i < n; i++)
@@ -361,4 +404,6 @@ void nn_optim_restore(struct nn_optim *o, const float *state)
         krn_tape_set(o->k, o->m, i, (double)*state++);
     for (size_t i = 0; o->v != NULL && i < n; i++)
         krn_tape_set(o->k, o->v, i, (double)*state++);
+    if (o->cuda != NULL)
+        nn_cuda_optim_put(o->cuda, o->m, o->v);
 }

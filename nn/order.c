@@ -2,17 +2,8 @@
 #include "nn/order.h"
 
 #include "base/mem.h"
-#include "kernels/philox.h"
+#include "kernels/draw.h"
 #include "kernels/sort.h"
-
-static uint64_t order_draw(uint64_t seed, uint64_t epoch, uint64_t key)
-{
-    const struct krn_u32x4 c = {{(uint32_t)key, (uint32_t)(key >> 32),
-                                 (uint32_t)epoch, (uint32_t)(epoch >> 32)}};
-    const struct krn_u32x4 u = krn_philox(seed ^ 0x6f72646572ull, c);
-
-    return (uint64_t)u.v[0] << 32 | u.v[1];
-}
 
 enum err nn_order(uint32_t *order, const uint64_t *keys, size_t n,
                   uint64_t seed, uint64_t epoch)
@@ -27,7 +18,7 @@ enum err nn_order(uint32_t *order, const uint64_t *keys, size_t n,
         return err_set(ERR_NOMEM, "no memory to order %zu samples", n);
     }
     for (size_t i = 0; i < n; i++) {
-        draw[i] = order_draw(seed, epoch, keys[i]);
+        draw[i] = krn_draw_order(seed, epoch, keys[i]);
         order[i] = (uint32_t)i;
     }
     krn_sort_u64(draw, order, tmp, order_tmp, n);

@@ -13,6 +13,7 @@
 #include "base/key.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "nn/cuda.h"
 #include "nn/params_type.h"
 
 #define PARAMS_ALIGN 16
@@ -34,6 +35,7 @@ void nn_params_free(struct nn_params *p)
 {
     if (p == NULL)
         return;
+    nn_cuda_params_drop(p);
     free(p->param);
     free(p->width);
     free(p->values);
@@ -216,7 +218,7 @@ static void params_draw(struct nn_params *p, size_t at, size_t n, uint64_t seed,
     const double dev = init->kind == NN_INIT_HE
                            ? init->scale * sqrt(2 / (double)init->in)
                            : init->scale;
-    void *x = (unsigned char *)p->values + at * p->k->size;
+    void *x = (unsigned char *)nn_params_values(p) + at * p->k->size;
 
     switch (init->kind) {
     case NN_INIT_ZERO:
@@ -334,11 +336,13 @@ const struct nn_param *nn_params_find(const struct nn_params *p,
 
 void *nn_params_values(const struct nn_params *p)
 {
+    nn_cuda_params_back((struct nn_params *)(uintptr_t)p, false);
     return p->values;
 }
 
 void *nn_params_grads(const struct nn_params *p)
 {
+    nn_cuda_params_back((struct nn_params *)(uintptr_t)p, true);
     return p->grads;
 }
 
@@ -362,6 +366,7 @@ void nn_params_clear(struct nn_params *p)
     if (p->grads == NULL)
         return;
     memset(p->grads, 0, p->size * p->k->size);
+    nn_cuda_params_clear(p);
     for (size_t i = 0; i < p->n; i++) {
         if (!p->param[i].by_rows)
             continue;
@@ -374,6 +379,8 @@ size_t nn_params_copy(struct nn_params *to, const struct nn_params *from)
 {
     size_t copied = 0;
 
+    (void)nn_params_values(to); /* what a device has is newer */
+    (void)nn_params_values(from);
     for (size_t i = 0; i < to->n; i++) {
         const struct nn_param *a = &to->param[i];
         const struct nn_param *b = nn_params_find(from, a->name);

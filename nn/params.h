@@ -88,6 +88,8 @@ const struct nn_param *nn_params_find(const struct nn_params *p,
 void *nn_params_values(const struct nn_params *p);
 void *nn_params_grads(const struct nn_params *p); /* NULL: no loss anywhere */
 size_t nn_params_size(const struct nn_params *p);
+/* The arithmetic of its type and of this machine. */
+const struct krn_tape *nn_params_kernels(const struct nn_params *p);
 
 /* Serve parameter i by its packed twin s (NULL: no longer), which has to
  * outlive its use and to hold the same weights. */
@@ -144,7 +146,6 @@ ERR_CHECK
 enum err nn_params_plan(struct nn_params *p, bool grads);
 /* What nn_params_plan() would take now. */
 double nn_params_plan_bytes(const struct nn_params *p, bool grads);
-const struct krn_tape *nn_params_kernels(const struct nn_params *p);
 uint64_t nn_params_seed(const struct nn_params *p);
 
 #endif

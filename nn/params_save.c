@@ -57,6 +57,7 @@ void nn_params_save(const struct nn_params *p, const float *more, size_t n_more,
 {
     unsigned char *to = out;
 
+    (void)nn_params_values(p); /* what a device has is newer */
     memcpy(to, SAVE_MAGIC, sizeof(SAVE_MAGIC));
     to = save_uint(to + sizeof(SAVE_MAGIC), p->n, 8);
     to = save_uint(to, n_more, 8);
@@ -162,5 +163,6 @@ enum err nn_params_load(struct nn_params *p, float *more, size_t n_more,
     const struct load l = {image, bytes, false};
 
     ERR_TRY(load_pass(p, more, n_more, l, false));
+    (void)nn_params_values(p);
     return load_pass(p, more, n_more, l, true);
 }

@@ -24,6 +24,7 @@ struct nn_params {
     struct mem_scratch names; /* and the lists of touched rows */
     void *values, *grads;     /* [size], or NULL before planning */
     size_t size;
+    struct nn_params_cuda *cuda; /* nn/cuda.h, or NULL */
 };
 
 /* Which instruction set cpu_ops() has chosen. */

@@ -13,6 +13,7 @@
  */
 #include <string.h>
 
+#include "nn/cuda.h"
 #include "nn/node.h"
 
 struct plan_piece {
@@ -283,8 +284,9 @@ static enum err plan_take(struct nn_tape *t, struct plan *plan)
     t->scratch = (float *)(void *)(t->arena + plan->end);
     t->training = t->loss != NULL;
     t->planned = true;
+    t->arena_bytes = plan->end;
     plan_point(plan);
-    return ERR_OK;
+    return t->on_device ? nn_cuda_plan(t) : ERR_OK;
 }
 
 /* Rows were all that other tapes gave gradients to, and optimisers count on

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "nn/cuda.h"
 #include "nn/node.h"
 
 enum err nn_tape_new(struct nn_tape **out, struct nn_params *params)
@@ -27,6 +28,7 @@ void nn_tape_free(struct nn_tape *t)
 {
     if (t == NULL)
         return;
+    nn_cuda_drop(t);
     free(t->arena);
     free(t->node);
     mem_drop(&t->build);
@@ -89,6 +91,11 @@ void nn_tape_keep(struct nn_tape *t, struct nn_tensor *x)
     x->root->kept = true;
 }
 
+void nn_tape_on_device(struct nn_tape *t)
+{
+    t->on_device = device_cuda() != NULL;
+}
+
 void nn_tape_budget(struct nn_tape *t, uint64_t bytes)
 {
     t->budget = bytes;
@@ -107,6 +114,7 @@ void nn_tape_set(struct nn_tape *t, struct nn_tensor *x, const float *values)
     assert(t->planned && x->kind == NN_REALS);
     if (t->k->size == sizeof(float)) {
         memcpy(x->data, values, x->n * sizeof(float));
+        nn_cuda_put(t, x->data, x->n * sizeof(float));
         return;
     }
     for (size_t i = 0; i < x->n; i++)
@@ -125,6 +133,7 @@ enum err nn_tape_set_ids(struct nn_tape *t, struct nn_tensor *x,
                            x->name, (unsigned long)ids[i], i, x->limit);
     }
     memcpy(x->data, ids, x->n * sizeof(*ids));
+    nn_cuda_put(t, x->data, x->n * sizeof(*ids));
     return ERR_OK;
 }
 
@@ -133,30 +142,37 @@ void nn_tape_set_keys(struct nn_tape *t, struct nn_tensor *x,
 {
     assert(t->planned && x->kind == NN_KEYS);
     memcpy(x->data, keys, x->n * sizeof(*keys));
+    nn_cuda_put(t, x->data, x->n * sizeof(*keys));
 }
 
 void nn_tape_fill(struct nn_tape *t, struct nn_tensor *x, double value)
 {
+    assert(t->planned && x->kind == NN_REALS);
     for (size_t i = 0; i < x->n; i++)
-        nn_tape_put(t, x, i, value);
+        krn_tape_set(t->k, x->data, i, value);
+    nn_cuda_put(t, x->data, x->n * t->k->size);
 }
 
 void nn_tape_put(struct nn_tape *t, struct nn_tensor *x, size_t i, double value)
 {
     assert(t->planned && x->kind == NN_REALS && i < x->n);
     krn_tape_set(t->k, x->data, i, value);
+    nn_cuda_put(t, nn_at(t, x->data, i), t->k->size);
 }
 
 void nn_tape_get(const struct nn_tape *t, const struct nn_tensor *x,
                  float *values)
 {
+    assert(t->planned && x->kind == NN_REALS);
+    nn_cuda_get(t, x->data, x->n * t->k->size);
     for (size_t i = 0; i < x->n; i++)
-        values[i] = (float)nn_tape_at(t, x, i);
+        values[i] = (float)krn_tape_get(t->k, x->data, i);
 }
 
 double nn_tape_at(const struct nn_tape *t, const struct nn_tensor *x, size_t i)
 {
     assert(t->planned && x->kind == NN_REALS && i < x->n);
+    nn_cuda_get(t, nn_at(t, x->data, i), t->k->size);
     return krn_tape_get(t->k, x->data, i);
 }
 
@@ -164,6 +180,8 @@ double nn_tape_grad_at(const struct nn_tape *t, const struct nn_tensor *x,
                        size_t i)
 {
     assert(t->planned && i < x->n);
+    if (x->has_grad)
+        nn_cuda_get(t, nn_at(t, x->grad, i), t->k->size);
     return x->has_grad ? krn_tape_get(t->k, x->grad, i) : 0;
 }
 
@@ -185,7 +203,7 @@ void nn_tape_training(struct nn_tape *t, bool training)
     t->training = training;
 }
 
-static enum err tape_ready(const struct nn_tape *t)
+static enum err tape_ready(struct nn_tape *t)
 {
     if (!t->planned)
         return err_set(ERR_ARG, "a network must be planned before it is run");
@@ -194,6 +212,16 @@ static enum err tape_ready(const struct nn_tape *t)
                        "the network was planned for %zu threads and there are "
                        "%zu now: set threads before planning",
                        t->threads, par_threads());
+    return t->cuda != NULL ? nn_cuda_ready(t) : ERR_OK;
+}
+
+static enum err tape_run(struct nn_tape *t, size_t node, bool back)
+{
+    struct nn_node *o = t->node[node];
+
+    if (t->cuda != NULL)
+        return nn_cuda_run(t, node, back);
+    (back ? o->op->backward : o->op->forward)(t, o);
     return ERR_OK;
 }
 
@@ -204,7 +232,7 @@ enum err nn_tape_forward_to(struct nn_tape *t, const struct nn_tensor *to,
     if (again)
         t->next = 0;
     for (; t->next < t->n_nodes && t->next <= to->root->maker; t->next++)
-        t->node[t->next]->op->forward(t, t->node[t->next]);
+        ERR_TRY(tape_run(t, t->next, false));
     return ERR_OK;
 }
 
@@ -212,7 +240,7 @@ enum err nn_tape_forward(struct nn_tape *t)
 {
     ERR_TRY(tape_ready(t));
     for (t->next = 0; t->next < t->n_nodes; t->next++)
-        t->node[t->next]->op->forward(t, t->node[t->next]);
+        ERR_TRY(tape_run(t, t->next, false));
     return ERR_OK;
 }
 
@@ -222,9 +250,10 @@ enum err nn_tape_backward(struct nn_tape *t)
     if (t->loss == NULL)
         return err_set(ERR_ARG, "this network was planned without a loss");
     krn_tape_set(t->k, t->loss->grad, 0, 1);
+    nn_cuda_put(t, t->loss->grad, t->k->size);
     for (size_t i = t->n_nodes; i-- > 0;) {
         if (t->node[i]->active)
-            t->node[i]->op->backward(t, t->node[i]);
+            ERR_TRY(tape_run(t, i, true));
     }
     return ERR_OK;
 }

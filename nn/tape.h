@@ -101,6 +101,11 @@ void nn_tape_keep(struct nn_tape *t, struct nn_tensor *x);
 /* Refuse plans above so many bytes; 0 (default): what the machine has. */
 void nn_tape_budget(struct nn_tape *t, uint64_t bytes);
 
+/* Run on device_cuda(), where there is one and operations have forms for it
+ * (ERR_ARG when planning where one has not).  All tapes of the parameters, or
+ * none. */
+void nn_tape_on_device(struct nn_tape *t);
+
 /*
  * Take all memory.  loss: the one number that backward starts from, or NULL
  * for inference, where memory of intermediate tensors is shared.

@@ -434,8 +434,7 @@ static void turn_rows(struct turn *t, float *x, size_t n)
     par_for((n + TURN_ROWS - 1) / TURN_ROWS, turn_task, t);
 }
 
-/* g[d][d] becomes its eigenvectors, gram[d] its eigenvalues. */
-static enum err diagonalise(float *g, float *gram, size_t d)
+enum err rec_als_basis(float *g, float *gram, size_t d)
 {
     struct mem_scratch m = {0};
     double *a = mem_take(&m, d, d, sizeof(*a));
@@ -475,7 +474,7 @@ enum err rec_als_turn(float *x, size_t n, float *other, size_t n_other,
     if (e == ERR_OK)
         e = la_gram(g, x, n, d);
     if (e == ERR_OK)
-        e = diagonalise(g, gram, d);
+        e = rec_als_basis(g, gram, d);
     if (e == ERR_OK) {
         turn_rows(&t, x, n);
         turn_rows(&t, other, n_other);

@@ -50,6 +50,8 @@ void rec_data_free(struct rec_data *d)
     free(d->open);
     free(d->trait_ptr);
     free(d->trait);
+    free(d->group_ptr);
+    free(d->group);
     memset(d, 0, sizeof(*d));
 }
 
@@ -98,6 +100,19 @@ enum err rec_data_copy_traits(struct rec_data *out, const struct rec_data *d)
                                                         : data_nomem(d->n_rows);
 }
 
+/* The same people's attributes. */
+static enum err copy_groups(struct rec_data *out, const struct rec_data *d)
+{
+    if (d->group_ptr == NULL)
+        return ERR_OK;
+    out->group_ptr =
+        data_copy(d->group_ptr, d->n_users + 1, sizeof(*d->group_ptr));
+    out->group =
+        data_copy(d->group, d->group_ptr[d->n_users], sizeof(*d->group));
+    return out->group_ptr != NULL && out->group != NULL ? ERR_OK
+                                                        : data_nomem(d->n_rows);
+}
+
 static enum err subset_room(struct rec_data *s, const struct rec_data *d)
 {
     ERR_TRY(rec_data_copy_keys(s, d->user_key, d->n_users, d->item_key,
@@ -113,6 +128,7 @@ static enum err subset_room(struct rec_data *s, const struct rec_data *d)
     if (d->open != NULL)
         s->open = data_copy(d->open, d->n_users, sizeof(*s->open));
     ERR_TRY(rec_data_copy_traits(s, d));
+    ERR_TRY(copy_groups(s, d));
     if (s->user_ptr == NULL || s->item == NULL ||
         (d->value != NULL && s->value == NULL) ||
         (d->time != NULL && s->time == NULL) ||
@@ -151,16 +167,30 @@ enum err rec_data_subset(struct rec_data *out, const struct rec_data *d,
     return ERR_OK;
 }
 
+/* Move attributes of person u to number n <= u, from group `at` on; returns
+ * where they end. */
+static size_t keep_groups(struct rec_data *d, size_t n, size_t u, size_t at)
+{
+    const size_t first = d->group_ptr[u], end = d->group_ptr[u + 1];
+
+    d->group_ptr[n] = at; /* n <= u: read before written */
+    for (size_t g = first; g < end; g++)
+        d->group[at++] = d->group[g];
+    return at;
+}
+
 /* Keep the people that have rows. */
 static void drop_empty_users(struct rec_data *d)
 {
-    size_t n = 0;
+    size_t n = 0, groups = 0;
 
     for (size_t u = 0; u < d->n_users; u++) {
         const size_t end = d->user_ptr[u + 1];
 
         if (end == d->user_ptr[u])
             continue;
+        if (d->group_ptr != NULL)
+            groups = keep_groups(d, n, u, groups);
         d->user_key[n] = d->user_key[u];
         if (d->lost != NULL)
             d->lost[n] = d->lost[u];
@@ -168,6 +198,8 @@ static void drop_empty_users(struct rec_data *d)
             d->open[n] = d->open[u];
         d->user_ptr[++n] = end; /* n <= u + 1: read before written */
     }
+    if (d->group_ptr != NULL)
+        d->group_ptr[n] = groups;
     d->n_users = n;
 }
 

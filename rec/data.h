@@ -36,6 +36,10 @@ struct rec_data {
     size_t *trait_ptr; /* [n_items + 1] attributes of item i in the catalogue:
                           trait[trait_ptr[i]..], or NULL: there are none */
     uint64_t *trait;   /* key_of("name=value"), in the catalogue's order */
+    size_t
+        *group_ptr; /* [n_users + 1] the same of person u in a file of people:
+                       group[group_ptr[u]..], or NULL: there are none */
+    uint64_t *group;
 };
 
 /* The training rows of the view, with their own universe. */

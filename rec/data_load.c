@@ -19,6 +19,12 @@ static enum err load_nomem(size_t rows)
     return err_set(ERR_NOMEM, "no memory for %zu interactions", rows);
 }
 
+/* Attributes that were read. */
+struct traits {
+    uint64_t *key;
+    size_t n, room;
+};
+
 struct load {
     struct rec_data d;
     bool fixed;     /* the universe of people is given */
@@ -31,8 +37,9 @@ struct load {
     size_t n_known, room;
     uint32_t *met; /* [rows] of the first pass: each row's place in key[] */
     size_t n_met, met_room, next_met;
-    bool any_traits;
-    size_t at_item, n_traits, traits_room; /* third pass */
+    bool any_traits, any_groups;
+    size_t at_item, at_person; /* third pass */
+    struct traits trait, group;
 };
 
 static enum err load_item(void *arg, const struct sto_entity *e)
@@ -187,7 +194,8 @@ static enum err load_universe(struct load *l)
  */
 
 /* An attribute's name is its value's too: "genres=Drama". */
-static enum err add_trait(struct load *l, const char *name, const json_t *value)
+static enum err add_trait(struct traits *t, const char *name,
+                          const json_t *value)
 {
     const char *text = json_string_value(value);
     const size_t n = strlen(name), m = text != NULL ? strlen(text) : 0;
@@ -197,20 +205,19 @@ static enum err add_trait(struct load *l, const char *name, const json_t *value)
     char *both = mem_array(n + m + 2, 1);
 
     if (both == NULL)
-        return load_nomem(l->d.n_rows);
+        return err_set(ERR_NOMEM, "no memory for attributes");
     memcpy(both, name, n);
     both[n] = '=';
     memcpy(both + n + 1, text, m);
     const uint64_t key = key_of(both, n + m + 1);
 
     free(both);
-    ERR_TRY(mem_grow(&l->d.trait, &l->traits_room, l->n_traits + 1,
-                     sizeof(*l->d.trait)));
-    l->d.trait[l->n_traits++] = key;
+    ERR_TRY(mem_grow(&t->key, &t->room, t->n + 1, sizeof(*t->key)));
+    t->key[t->n++] = key;
     return ERR_OK;
 }
 
-static enum err add_traits(struct load *l, const char *attributes)
+static enum err add_traits(struct traits *t, const char *attributes)
 {
     json_t *all = json_loads(attributes, 0, NULL), *value, *one;
     enum err e = ERR_OK;
@@ -223,11 +230,11 @@ static enum err add_traits(struct load *l, const char *attributes)
     json_object_foreach(all, name, value)
     {
         if (e == ERR_OK && !json_is_array(value))
-            e = add_trait(l, name, value);
+            e = add_trait(t, name, value);
         json_array_foreach(value, i, one)
         {
             if (e == ERR_OK)
-                e = add_trait(l, name, one);
+                e = add_trait(t, name, one);
         }
     }
     json_decref(all);
@@ -243,20 +250,40 @@ static enum err item_traits(void *arg, const struct sto_entity *e)
     if (l->at_item == d->n_items || d->item_key[l->at_item] != e->key)
         return ERR_OK; /* not in use */
     if (e->attributes[0] != '\0')
-        ERR_TRY(add_traits(l, e->attributes));
-    d->trait_ptr[++l->at_item] = l->n_traits;
+        ERR_TRY(add_traits(&l->trait, e->attributes));
+    d->trait_ptr[++l->at_item] = l->trait.n;
     return ERR_OK;
 }
 
+/* The same of people. */
+static enum err user_groups(void *arg, const struct sto_entity *e)
+{
+    struct load *l = arg;
+    struct rec_data *d = &l->d;
+
+    if (l->at_person == d->n_users || d->user_key[l->at_person] != e->key)
+        return ERR_OK; /* has no training row */
+    if (e->attributes[0] != '\0')
+        ERR_TRY(add_traits(&l->group, e->attributes));
+    d->group_ptr[++l->at_person] = l->group.n;
+    return ERR_OK;
+}
+
+/* Who is public, and whether anybody has attributes. */
 static enum err user_open(void *arg, const struct sto_entity *e)
 {
-    struct rec_data *d = arg;
+    struct load *l = arg;
+    struct rec_data *d = &l->d;
+    const bool told = e->attributes[0] != '\0';
 
-    if (!e->open)
+    if (!e->open && !told)
         return ERR_OK;
     const uint32_t u = rec_key_find(d->user_key, d->n_users, e->key);
 
     if (u == REC_NOBODY) /* has no training row */
+        return ERR_OK;
+    l->any_groups = l->any_groups || told;
+    if (!e->open)
         return ERR_OK;
     if (d->open == NULL && (d->open = mem_array(d->n_users, 1)) == NULL)
         return load_nomem(d->n_rows);
@@ -272,7 +299,13 @@ static enum err load_extras(struct load *l, struct sto_view *v)
             return load_nomem(l->d.n_rows);
         ERR_TRY(sto_each_entity(v, STO_ITEMS, item_traits, l));
     }
-    return sto_each_entity(v, STO_USERS, user_open, &l->d);
+    ERR_TRY(sto_each_entity(v, STO_USERS, user_open, l));
+    if (!l->any_groups)
+        return ERR_OK;
+    l->d.group_ptr = mem_array(l->d.n_users + 1, sizeof(*l->d.group_ptr));
+    if (l->d.group_ptr == NULL)
+        return load_nomem(l->d.n_rows);
+    return sto_each_entity(v, STO_USERS, user_groups, l);
 }
 
 static enum err load_train(struct load *l, struct sto_view *v)
@@ -293,6 +326,8 @@ static enum err load_end(struct load *l, enum err e, struct rec_data *out)
     free(l->key);
     free(l->place);
     free(l->met);
+    l->d.trait = l->trait.key;
+    l->d.group = l->group.key;
     if (e == ERR_OK)
         *out = l->d;
     else

@@ -3,18 +3,31 @@
 
 #include <string.h>
 
-#include "base/par.h"
+#include "base/device.h"
 #include "nn/optim.h"
 
 #define DIGIT 16 /* bits that a pass of a selection looks at */
 
 enum { GONE, THERE, GOING, COMING };
 
-enum err rec_dsl_check(const struct rec_dsl_opts *o)
+enum err rec_dsl_check(const struct rec_dsl_opts *o, const struct rec_model *m)
 {
-    return o->sparsity <= 0 && strcmp(o->schedule, "dsl") != 0
-               ? err_set(ERR_ARG, "--schedule means nothing without --sparsity")
-               : ERR_OK;
+    if (o->sparsity <= 0)
+        return strcmp(o->schedule, "dsl") == 0
+                   ? ERR_OK
+                   : err_set(ERR_ARG,
+                             "--schedule means nothing without --sparsity");
+    if (device_cuda() != NULL)
+        return err_set(ERR_ARG,
+                       "%s is trained with --sparsity on the CPU "
+                       "alone: leave --device out",
+                       m->ops->name);
+    if (m->stage != NULL)
+        return err_set(ERR_ARG,
+                       "%s is not trained with --sparsity slice by "
+                       "slice: leave --slices out",
+                       m->ops->name);
+    return ERR_OK;
 }
 
 double rec_dsl_bytes(const struct rec_dsl_opts *o, double rows, double dim)

@@ -1,21 +1,22 @@
 /*
  * rec/dsl.h - tables of vectors that are trained under a budget of weights.
  *
- * dsl    everything is there for a fifth of the steps, then the largest weights
- *        of the table.  From then to three quarters of the steps, now and then
- *        the smallest go and as many others come: those whose gradients were
- *        largest since the last time.  The share that moves falls on a cosine
+ * dsl    everything is there for a tenth of the steps, then fewer and fewer
+ *        weights until the budget is met at seven tenths.  Meanwhile, forty
+ *        times in all, the smallest of the table go, and some of what is not
+ *        there comes: that whose gradients were largest since the last time.
+ *        The share that comes falls on a cosine
  * once   everything is there for half of the steps, then the largest stay
  *
  * Rows stand in the order of their keys, and ties go to the lower row, then
  * coordinate: masks depend on data, options and seed alone.
  *
  * Source: Wang et al., Dynamic sparse learning: a novel paradigm for efficient
- * recommendation, WSDM 2024, algorithm 1.  Differs: the first mask is not
- * random (docs/sparse.md has the figures); what grows is chosen by the sum of
- * the gradients since the last move, not by those of one batch (of which most
- * rows of a table have none), and begins with the mean squared gradient of its
- * row; what has just gone does not come back at once.
+ * recommendation, WSDM 2024, algorithm 1.  Differs: training begins
+ * dense, not from a random mask (docs/sparse.md has the figures); what grows is
+ * chosen by the sum of the gradients since the last move, not by those of one
+ * batch (of which most rows of a table have none), and begins with the mean
+ * squared gradient of its row; what has just gone does not come back at once.
  */
 #ifndef REC_DSL_H
 #define REC_DSL_H
@@ -27,6 +28,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "rec/data.h"
+#include "rec/model.h"
 
 #define REC_DSL_MOVES 40  /* of a training, if weights moved all the time */
 #define REC_DSL_FIRST 0.1 /* share of what is there that moves at first */
@@ -55,9 +57,10 @@ struct rec_dsl_opts {
             "dsl|once", "how training finds those that are (docs/sparse.md)"   \
     }
 
-/* ERR_ARG: --schedule without --sparsity. */
+/* Of a model that is about to be trained.  ERR_ARG: --schedule without
+ * --sparsity; --sparsity on a device or in stages, which have no masks. */
 ERR_CHECK
-enum err rec_dsl_check(const struct rec_dsl_opts *o);
+enum err rec_dsl_check(const struct rec_dsl_opts *o, const struct rec_model *m);
 
 struct rec_dsl {
     size_t rows, dim;

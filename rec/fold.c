@@ -10,6 +10,8 @@
 #include "base/par.h"
 #include "rec/holes.h"
 
+#define PEOPLE 64 /* of a task */
+
 struct sums {
     const struct rec_data *d;
     const float *items;
@@ -222,21 +224,39 @@ static size_t dim_of(const struct rec_model *m)
     return w != NULL ? w->dim : rec_model_cols(m, "items");
 }
 
+struct asking {
+    const struct rec_query *q;
+    const float *users, *fold;
+    size_t dim;
+    float *vec;
+};
+
+static void embed_task(void *arg, size_t task, size_t thread)
+{
+    const struct asking *a = arg;
+    const struct rec_query *q = a->q;
+    const size_t dim = a->dim;
+
+    (void)thread;
+    for (size_t i = task * PEOPLE; i < (task + 1) * PEOPLE && i < q->n; i++) {
+        if (q->user[i] != REC_NOBODY)
+            memcpy(a->vec + i * dim, a->users + q->user[i] * dim,
+                   dim * sizeof(*a->vec));
+        else
+            sum_history(a->vec + i * dim, a->fold, q->item + q->ptr[i],
+                        q->ptr[i + 1] - q->ptr[i], dim);
+    }
+}
+
 enum err rec_fold_embed(const struct rec_model *m, const struct rec_query *q,
                         float *vec)
 {
     const struct whole *w = m->parts;
-    const float *users = w != NULL ? w->users : rec_model_array(m, "users");
-    const float *fold = w != NULL ? w->fold : rec_model_array(m, "fold");
-    const size_t dim = dim_of(m);
+    struct asking a = {q, w != NULL ? w->users : rec_model_array(m, "users"),
+                       w != NULL ? w->fold : rec_model_array(m, "fold"),
+                       dim_of(m), vec};
 
-    for (size_t i = 0; i < q->n; i++) {
-        if (q->user[i] != REC_NOBODY)
-            memcpy(vec + i * dim, users + q->user[i] * dim, dim * sizeof(*vec));
-        else
-            sum_history(vec + i * dim, fold, q->item + q->ptr[i],
-                        q->ptr[i + 1] - q->ptr[i], dim);
-    }
+    par_for((q->n + PEOPLE - 1) / PEOPLE, embed_task, &a);
     return ERR_OK;
 }
 

@@ -1,6 +1,8 @@
 /* rec/judge.c - how likely each item of an ordered list is to be taken. */
 #include "rec/judge.h"
 
+#include "rec/faithful.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +13,8 @@
 static struct nn_tensor *head(struct nn_tape *t, const struct rec_lists *l,
                               struct nn_tensor *h)
 {
+    if (l->learning != NULL)
+        h = rec_faithful_norm(t, l, h, "judge/norm");
     h = nn_linear(t, h, "judge/first", 2 * l->dim, NN_RELU);
     h = nn_map_drop(t, h, "judge/drop", l->drop, l->keys);
     h = nn_linear(t, h, "judge/second", l->dim, NN_RELU);
@@ -90,9 +94,10 @@ struct nn_tensor *rec_judge_omni(struct nn_tape *t, const struct rec_lists *l)
     const struct nn_attend how = {.heads = 2, .mask = l->mask};
     const size_t shape[2] = {l->n, l->dim};
     const struct nn_init small = {.kind = NN_INIT_NORMAL, .scale = 0.02};
-    struct nn_tensor *in = nn_linear(t, l->x, "judge/in", l->dim, NN_NONE);
+    struct nn_tensor *in = nn_linear(t, l->x, "judge/item", l->dim, NN_SWISH);
     struct nn_tensor *h;
 
+    in = nn_linear(t, in, "judge/in", l->dim, NN_NONE);
     in = nn_map_add(t, in,
                     nn_linear_param(t, "judge/position", 2, shape, small));
     h = nn_attend_self(t, in, "judge/attend", l->dim, &how);
@@ -112,8 +117,11 @@ enum err rec_judge_open(struct rec_judge *j, struct nn_params *params,
     const size_t list[2] = {batch, n};
     struct nn_tensor *logit, *loss = NULL;
 
-    *j = (struct rec_judge){
-        .params = params, .batch = batch, .n = n, .features = features};
+    *j = (struct rec_judge){.params = params,
+                            .batch = batch,
+                            .n = n,
+                            .features = features,
+                            .faithful = o->faithful};
     j->lists = mem_take(&j->s, batch * n, features, sizeof(*j->lists));
     j->there = mem_take(&j->s, batch, n, sizeof(*j->there));
     if (j->s.failed)
@@ -122,9 +130,12 @@ enum err rec_judge_open(struct rec_judge *j, struct nn_params *params,
     j->x = nn_tape_input(j->tape, "x", 3, (size_t[]){batch, n, features});
     j->mask = nn_tape_input(j->tape, "mask", 2, list);
     j->keys = nn_tape_keys(j->tape, "people", batch);
+    if (o->faithful)
+        j->learning = nn_tape_input(j->tape, "learning", 1, (size_t[]){1});
     const struct rec_lists l = {.x = j->x,
                                 .mask = j->mask,
                                 .keys = j->keys,
+                                .learning = j->learning,
                                 .batch = batch,
                                 .n = n,
                                 .features = features,
@@ -181,6 +192,8 @@ static enum err step(void *arg, struct rec_step *p, struct nn_optim *optim,
             nn_tape_put(j->tape, j->label, b * j->n + k,
                         p->label[b * of + k] > 0);
     }
+    if (j->learning != NULL)
+        nn_tape_fill(j->tape, j->learning, 1);
     return nn_optim_train(optim, j->tape, loss);
 }
 
@@ -197,7 +210,24 @@ enum err rec_judge_ask(struct rec_judge *j, const struct rec_asked *a,
                        size_t of, const uint32_t *order, float *out)
 {
     set_lists(j, a->x, a->mask, a->key, of, order);
+    if (j->learning != NULL)
+        nn_tape_fill(j->tape, j->learning, 0);
     ERR_TRY(nn_tape_forward(j->tape));
     nn_tape_get(j->tape, j->p, out);
     return ERR_OK;
+}
+
+void rec_judge_rewards(const struct rec_judge *j, size_t n, size_t places,
+                       const float *p, float *out)
+{
+    const float later = j->faithful ? 0.01F : 1;
+
+    for (size_t b = 0; b < j->batch; b++) {
+        float next = 0;
+
+        for (size_t k = places; k-- > 0;) {
+            next = p[b * n + k] + later * next;
+            out[b * places + k] = next;
+        }
+    }
 }

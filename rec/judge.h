@@ -26,7 +26,10 @@ struct rec_judge {
     struct nn_params *params; /* borrowed */
     struct nn_tape *tape;
     struct nn_tensor *x, *mask, *keys, *label, *p; /* p in 0..1 */
+    struct nn_tensor
+        *learning; /* of a faithful one (rec/faithful.h), or NULL */
     size_t batch, n, features;
+    bool faithful;
     struct mem_scratch s;
     float *lists, *there; /* [batch][n][features], [batch][n] */
 };
@@ -44,6 +47,12 @@ void rec_judge_close(struct rec_judge *j);
 ERR_CHECK
 enum err rec_judge_learn(struct rec_judge *j, const struct rec_model *m,
                          const struct rec_lessons *t);
+
+/* Rewards of places, out[batch][places], by what was said of them, p[batch][n]:
+ * each one's own and all below; of a faithful one, a hundredth of what is
+ * below. */
+void rec_judge_rewards(const struct rec_judge *j, size_t n, size_t places,
+                       const float *p, float *out);
 
 /* p[batch][n] of lists whose place k holds item order[batch][of][k] of a's
  * lists of `of` items; out has room for [batch][n]. */

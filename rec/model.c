@@ -228,6 +228,15 @@ static enum err check_finite(const struct rec_model *m)
     return ERR_OK;
 }
 
+void rec_model_device(const struct rec_model_ops *ops, char word[DEVICE_WORD])
+{
+    if (!ops->on_device)
+        device_pause();
+    device_word(word);
+    if (!ops->on_device)
+        device_resume();
+}
+
 enum err rec_model_fit(struct rec_model *m, const struct rec_data *d,
                        const struct rec_watch *watch)
 {
@@ -236,8 +245,13 @@ enum err rec_model_fit(struct rec_model *m, const struct rec_data *d,
                                 "some first");
     if (m->ops->fit_bytes != NULL)
         ERR_TRY(mem_budget(m->ops->fit_bytes(d, m->opts), m->ops->name));
-    ERR_TRY(m->ops->fit(m, d, watch));
-    return check_finite(m);
+    if (!m->ops->on_device)
+        device_pause();
+    const enum err e = m->ops->fit(m, d, watch);
+
+    if (!m->ops->on_device)
+        device_resume();
+    return e == ERR_OK ? check_finite(m) : e;
 }
 
 enum err rec_model_refit(struct rec_model *m, const struct rec_data *d,

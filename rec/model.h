@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/device.h"
 #include "base/err.h"
 #include "base/opt.h"
 #include "rec/counts.h"
@@ -24,6 +25,8 @@
 #include "store/store.h"
 
 #define REC_ARRAYS_MAX 8192
+
+struct rec_stage;
 
 struct rec_model {
     const struct rec_model_ops *ops;
@@ -46,6 +49,8 @@ struct rec_model {
     void (*parts_free)(void *parts);
     void *block;              /* what array[].data point into, when trained */
     struct sto_weights saved; /* the same, when opened from a store */
+    const struct rec_stage *stage; /* of a training in several (rec/stage.h), or
+                                      NULL; borrowed while it is fitted */
     void *texts;              /* of options that were read from JSON; owned */
 };
 
@@ -74,7 +79,9 @@ struct rec_model_ops {
     const char *help; /* one line, no full stop */
     const struct opt *opts; /* the model's own options */
     size_t opts_bytes;
+    bool stages;    /* can go on where a stage before ended (rec/stage.h) */
     bool iterates;  /* has epochs: calls watch, honours the option "epochs" */
+    bool on_device; /* fit() uses device_cuda() when it is there */
     bool secretive; /* draws noise that nobody may know, from m->secret */
 
     /* Bytes of memory that fit() needs at its peak, without the data. */
@@ -99,6 +106,15 @@ struct rec_model_ops {
     enum err (*fit_counts)(struct rec_model *m, const struct rec_data *d,
                            const struct rec_counts *c);
     uint64_t (*pair_weight)(const void *opts, size_t n_rows);
+
+    /* Change the arrays of m, which learnt from d and whose arrays may be
+     * written, to those that the rows r with keep[r] give, but for rounding,
+     * and at once; gone[n_items]: items that leave, of which no row is kept.
+     * The shapes in m->array[] become those of what is left; keys and
+     * popularity are the caller's: rec_model_correct().  On error nothing was
+     * touched; ERR_ARG: fitting is as quick.  NULL: there is no such way. */
+    enum err (*correct)(struct rec_model *m, const struct rec_data *d,
+                        const uint8_t *keep, const uint8_t *gone);
 
     /* Exactly one of the two ways to score is there.
      *
@@ -174,6 +190,10 @@ enum err rec_model_set_level(struct rec_model *m, size_t level);
 bool rec_model_has(const struct rec_model *m, const char *name,
                    enum sto_type type, uint64_t rows, uint64_t cols);
 
+/* What trains a model of these ops now (base/device.h); "cpu" for all that have
+ * no form for a device. */
+void rec_model_device(const struct rec_model_ops *ops, char word[DEVICE_WORD]);
+
 /* Budget check (ERR_NOMEM before any work), then ops->fit(), then a check
  * that every float array is finite (ERR_NUM). */
 ERR_CHECK
@@ -189,6 +209,16 @@ enum err rec_model_fit_counts(struct rec_model *m, const struct rec_data *d,
 ERR_CHECK
 enum err rec_model_refit(struct rec_model *m, const struct rec_data *d,
                          const struct rec_model *before);
+
+/*
+ * Change the file of a model, which rec_model_open_edit() opened and which
+ * learnt from d, to what is left of the rows (ops->correct, which must be
+ * there): it serves when this returns, and its state is STO_INTERIM.  Errors:
+ * those of ops->correct leave it as it was; ERR_IO leaves it torn.
+ */
+ERR_CHECK
+enum err rec_model_correct(struct rec_model *m, const struct rec_data *d,
+                           const uint8_t *keep, const uint8_t *gone);
 
 void rec_model_digest(const struct rec_model *m,
                       unsigned char digest[KEY_DIGEST_BYTES]);
@@ -224,5 +254,11 @@ enum err rec_model_load(struct rec_model *m, struct sto_view *v,
 ERR_CHECK
 enum err rec_model_open(struct rec_model **out, struct sto_view *v,
                         const char *name, struct sto_model *info);
+
+/* The same with arrays that may be written, for rec_model_correct(): errors of
+ * sto_weights_edit(). */
+ERR_CHECK
+enum err rec_model_open_edit(struct rec_model **out, struct sto_view *v,
+                             const char *name);
 
 #endif

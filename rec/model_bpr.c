@@ -92,7 +92,7 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
 
     const bool whole = p.dsl.sparsity <= 0;
 
-    ERR_TRY(rec_dsl_check(&p.dsl));
+    ERR_TRY(rec_dsl_check(&p.dsl, m));
     ERR_TRY(rec_fold_alloc(m, d, p.dim));
     /* a schedule ends where its epochs end: there is nothing to stop early */
     ERR_TRY(rec_pairs_fit(m, d, &p, watch != NULL && whole ? &outer : NULL));
@@ -105,9 +105,11 @@ const struct rec_model_ops rec_model_bpr = {
     .help = "matrix factorisation by comparisons (BPR)",
     .opts = rows,
     .opts_bytes = sizeof(struct bpr_opts),
+    .stages = true,
     .iterates = true,
     .fit_bytes = fit_bytes,
     .fit = fit,
+    .on_device = true,
     .embed = rec_fold_embed,
     .item_vectors = rec_fold_items,
     .valid = rec_fold_valid,

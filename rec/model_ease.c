@@ -16,8 +16,8 @@
 
 #include "base/cpu.h"
 #include "base/la.h"
-#include "base/mem.h"
 #include "base/par.h"
+#include "rec/ease.h"
 #include "rec/model.h"
 
 struct ease_opts {
@@ -53,7 +53,7 @@ struct ease {
     struct rec_columns cols;
     float reg;
     float *b;        /* [n][n] */
-    float *diagonal; /* [n] of P */
+    float *diagonal; /* [n] of P, which corrections need (rec/ease.h) */
 };
 
 /* Row i of the counts up to the diagonal, and the ridge. */
@@ -111,26 +111,22 @@ static enum err ease_solve(struct ease *e)
 static enum err fit_from(struct rec_model *m, const struct rec_data *d,
                          const struct rec_counts *counts)
 {
-    const struct rec_array_spec spec = {"weights", STO_F32, d->n_items,
-                                        d->n_items};
-    struct mem_scratch s = {0};
+    const struct rec_array_spec spec[] = {
+        {"diagonal", STO_F32, d->n_items, 1},
+        {"weights", STO_F32, d->n_items, d->n_items}};
     struct ease e = {.d = d, .counts = counts, .reg = ridge(m->opts, d)};
-    enum err err = ERR_OK;
 
     if (d->n_users >= (size_t)1 << 24)
         return err_set(ERR_ARG, "ease counts at most 16,777,215 people "
                                 "exactly: shard the data");
-    ERR_TRY(rec_model_alloc(m, d, &spec, 1));
+    ERR_TRY(rec_model_alloc(m, d, spec, 2));
     if (counts == NULL)
         ERR_TRY(rec_columns_build(&e.cols, d));
     e.b = rec_model_array(m, "weights");
-    e.diagonal = mem_take(&s, d->n_items, 1, sizeof(float));
-    if (s.failed)
-        err = err_set(ERR_NOMEM, "no memory for ease");
-    else
-        err = ease_solve(&e);
+    e.diagonal = rec_model_array(m, "diagonal");
+    const enum err err = ease_solve(&e);
+
     rec_columns_free(&e.cols);
-    mem_drop(&s);
     return err;
 }
 
@@ -196,7 +192,8 @@ static enum err score(const struct rec_model *m, const struct rec_query *q,
 
 static bool valid(const struct rec_model *m)
 {
-    return rec_model_has(m, "weights", STO_F32, m->n_items, m->n_items);
+    return rec_model_has(m, "diagonal", STO_F32, m->n_items, 1) &&
+           rec_model_has(m, "weights", STO_F32, m->n_items, m->n_items);
 }
 
 extern const struct rec_model_ops rec_model_ease;
@@ -209,6 +206,7 @@ const struct rec_model_ops rec_model_ease = {
     .fit = fit,
     .fit_counts = fit_counts,
     .pair_weight = pair_weight,
+    .correct = rec_ease_correct,
     .score = score,
     .valid = valid,
 };

@@ -18,6 +18,8 @@ enum err rec_model_save(struct rec_model *m, struct sto *st,
     memcpy(info->model, m->ops->name, strlen(m->ops->name) + 1);
     info->seed = m->seed;
     info->epochs = m->epochs;
+    _Static_assert(sizeof(info->device) >= DEVICE_WORD, "room for a device");
+    rec_model_device(m->ops, info->device);
     rec_model_digest(m, info->digest);
     return sto_model_put(st, info, m->array, m->n_arrays);
 }
@@ -66,10 +68,11 @@ enum err rec_model_adopt(struct rec_model *m, const char *name)
     return m->ops->ready != NULL ? m->ops->ready(m) : ERR_OK;
 }
 
-enum err rec_model_load(struct rec_model *m, struct sto_view *v,
-                        const struct sto_model *info)
+static enum err load(struct rec_model *m, struct sto_view *v,
+                     const struct sto_model *info, bool edit)
 {
-    ERR_TRY(sto_weights_open(v, info->name, &m->saved));
+    ERR_TRY(edit ? sto_weights_edit(v, info->name, &m->saved)
+                 : sto_weights_open(v, info->name, &m->saved));
     if (m->saved.n > REC_ARRAYS_MAX)
         return open_bad(info->name);
     m->array = mem_array(m->saved.n, sizeof(*m->array));
@@ -83,8 +86,14 @@ enum err rec_model_load(struct rec_model *m, struct sto_view *v,
     return rec_model_adopt(m, info->name);
 }
 
+enum err rec_model_load(struct rec_model *m, struct sto_view *v,
+                        const struct sto_model *info)
+{
+    return load(m, v, info, false);
+}
+
 static enum err open_found(struct rec_model **out, struct sto_view *v,
-                           const struct sto_model *info)
+                           const struct sto_model *info, bool edit)
 {
     const struct rec_model_ops *ops = NULL;
     struct rec_model *m = NULL;
@@ -95,7 +104,7 @@ static enum err open_found(struct rec_model **out, struct sto_view *v,
     if (e == ERR_OK)
         e = rec_model_options_parse(m, info->options);
     if (e == ERR_OK)
-        e = rec_model_load(m, v, info);
+        e = load(m, v, info, edit);
     if (e != ERR_OK)
         rec_model_free(m);
     else
@@ -103,18 +112,30 @@ static enum err open_found(struct rec_model **out, struct sto_view *v,
     return e;
 }
 
-enum err rec_model_open(struct rec_model **out, struct sto_view *v,
-                        const char *name, struct sto_model *info)
+static enum err open_named(struct rec_model **out, struct sto_view *v,
+                           const char *name, struct sto_model *info, bool edit)
 {
     struct sto_model found = {0};
     enum err e;
 
     ERR_TRY(sto_model_get(v, name, &found));
-    e = open_found(out, v, &found);
+    e = open_found(out, v, &found, edit);
     if (e == ERR_OK && info != NULL) {
         *info = found;
         return ERR_OK;
     }
     sto_model_free(&found);
     return e;
+}
+
+enum err rec_model_open(struct rec_model **out, struct sto_view *v,
+                        const char *name, struct sto_model *info)
+{
+    return open_named(out, v, name, info, false);
+}
+
+enum err rec_model_open_edit(struct rec_model **out, struct sto_view *v,
+                             const char *name)
+{
+    return open_named(out, v, name, NULL, true);
 }

@@ -17,13 +17,16 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/device.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/par.h"
 #include "base/rng.h"
 #include "kernels/elem.h"
 #include "rec/als.h"
+#include "rec/als_cuda.h"
 #include "rec/model.h"
+#include "rec/stage.h"
 
 struct ials_opts {
     int64_t dim, epochs, steps;
@@ -76,6 +79,7 @@ struct fit {
     const struct ials_opts *o;
     struct rec_columns cols;
     float *users, *items, *gram;
+    struct rec_als_cuda *cuda; /* or NULL */
 };
 
 /* --- start -------------------------------------------------------------------
@@ -94,9 +98,16 @@ static void start_task(void *arg, size_t i, size_t thread)
         f->items[i * d + k] = wide * (rng_f32(seed, RNG_INIT, k) - 0.5f);
 }
 
-static enum err start(struct fit *f)
+static enum err start(struct fit *f, const struct rec_stage_part *part)
 {
     par_for(f->d->n_items, start_task, f);
+    if (device_cuda() != NULL) {
+        ERR_TRY(rec_als_cuda_new(
+            &f->cuda, f->d, &f->cols, f->o->weights ? f->d->value : NULL,
+            (size_t)f->o->dim, exact(f->o), f->users, f->items));
+        return rec_als_cuda_turn(f->cuda, false);
+    }
+    ERR_TRY(rec_stage_begin(f->m, f->d, part, 2));
     return rec_als_turn(f->items, f->d->n_items, f->users, f->d->n_users,
                         (size_t)f->o->dim, f->gram);
 }
@@ -133,10 +144,20 @@ static struct rec_als problem(const struct rec_model *m)
     };
 }
 
+static enum err solve_cuda(struct fit *f, bool people)
+{
+    const struct rec_als a = problem(f->m);
+
+    ERR_TRY(rec_als_cuda_solve(f->cuda, people, &a));
+    return rec_als_cuda_turn(f->cuda, people);
+}
+
 static enum err solve_users(struct fit *f)
 {
     struct rec_als a = problem(f->m);
 
+    if (f->cuda != NULL)
+        return solve_cuda(f, true);
     a.n = f->d->n_users;
     a.ptr = f->d->user_ptr;
     a.idx = f->d->item;
@@ -152,6 +173,8 @@ static enum err solve_items(struct fit *f)
 {
     struct rec_als a = problem(f->m);
 
+    if (f->cuda != NULL)
+        return solve_cuda(f, false);
     a.n = f->d->n_items;
     a.ptr = f->cols.ptr;
     a.idx = f->cols.user;
@@ -172,22 +195,30 @@ static enum err stopped(void)
 
 static enum err run(struct fit *f, const struct rec_watch *watch)
 {
-    const uint64_t epochs = (uint64_t)f->o->epochs;
+    const uint64_t epochs = rec_stage_to(f->m, (uint64_t)f->o->epochs);
+    const size_t dim = (size_t)f->o->dim;
+    const struct rec_stage_part part[] = {
+        {"users", REC_OF_USERS, f->users, dim},
+        {"items", REC_OF_ITEMS, f->items, dim},
+    };
     bool stop = false;
 
     f->m->epochs = 0;
-    ERR_TRY(start(f));
-    for (uint64_t epoch = 1; epoch <= epochs && !stop; epoch++) {
+    ERR_TRY(start(f, part));
+    for (uint64_t epoch = rec_stage_from(f->m) + 1; epoch <= epochs && !stop;
+         epoch++) {
         ERR_TRY(stopped());
         ERR_TRY(solve_users(f));
         ERR_TRY(stopped());
         ERR_TRY(solve_items(f));
         f->m->epochs = epoch;
         log_tick("training ials", epoch, epochs, NULL);
+        if (f->cuda != NULL && (watch != NULL || epoch == epochs))
+            ERR_TRY(rec_als_cuda_get(f->cuda, f->users, f->items, f->gram));
         if (watch != NULL)
             ERR_TRY(watch->epoch(watch->arg, f->m, epoch, &stop));
     }
-    return ERR_OK;
+    return rec_stage_end(f->m, f->d, part, 2);
 }
 
 static enum err check_values(const struct rec_data *d,
@@ -226,6 +257,7 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
            &chosen[0], &chosen[1]);
     ERR_TRY(rec_columns_build(&f.cols, d));
     e = run(&f, watch);
+    rec_als_cuda_free(f.cuda);
     rec_columns_free(&f.cols);
     return e;
 }
@@ -308,9 +340,11 @@ const struct rec_model_ops rec_model_ials = {
     .help = "implicit ALS: weighted matrix factorisation in exact steps",
     .opts = rows,
     .opts_bytes = sizeof(struct ials_opts),
+    .stages = true,
     .iterates = true,
     .fit_bytes = fit_bytes,
     .fit = fit,
+    .on_device = true,
     .embed = embed,
     .item_vectors = item_vectors,
     .valid = valid,

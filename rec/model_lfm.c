@@ -18,6 +18,7 @@
 #include "nn/order.h"
 #include "rec/fold.h"
 #include "rec/model.h"
+#include "rec/stage.h"
 
 struct lfm_opts {
     int64_t dim, epochs;
@@ -106,16 +107,20 @@ static void teach_person(const struct lfm *f, uint32_t u, uint64_t epoch)
 static enum err teach(struct lfm *f, struct rec_model *m,
                       const struct rec_watch *watch)
 {
+    const uint64_t from = rec_stage_from(m);
+    const uint64_t to = rec_stage_to(m, (uint64_t)f->o->epochs);
     bool stop = false;
 
     f->lr = (float)f->o->lr;
-    for (uint64_t e = 0; e < (uint64_t)f->o->epochs && !stop; e++) {
+    for (uint64_t e = 0; e < from; e++)
+        f->lr *= (float)f->o->fall;
+    for (uint64_t e = from; e < to && !stop; e++) {
         ERR_TRY(nn_order(f->order, f->d->user_key, f->d->n_users, f->seed, e));
         for (size_t u = 0; u < f->d->n_users; u++)
             teach_person(f, f->order[u], e);
         f->lr *= (float)f->o->fall;
         m->epochs = e + 1;
-        log_tick("training", e + 1, (uint64_t)f->o->epochs, NULL);
+        log_tick("training", e + 1, to, NULL);
         if (log_stopping())
             return err_set(ERR_STOPPED, "stopped while training");
         if (watch != NULL) {
@@ -145,7 +150,16 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
     if (e == ERR_OK) {
         start(f.p, d->user_key, d->n_users, dim, m->seed);
         start(f.q, d->item_key, d->n_items, dim, ~m->seed);
-        e = teach(&f, m, watch);
+        const struct rec_stage_part part[] = {
+            {"users", REC_OF_USERS, f.p, dim},
+            {"items", REC_OF_ITEMS, f.q, dim},
+        };
+
+        e = rec_stage_begin(m, d, part, 2);
+        if (e == ERR_OK)
+            e = teach(&f, m, watch);
+        if (e == ERR_OK)
+            e = rec_stage_end(m, d, part, 2);
     }
     mem_drop(&s);
     return e == ERR_OK ? rec_fold_fit(m, d, dim) : e;
@@ -157,6 +171,7 @@ const struct rec_model_ops rec_model_lfm = {
     .help = "latent factors by steps on squares, as attacked by DL-MIA",
     .opts = rows,
     .opts_bytes = sizeof(struct lfm_opts),
+    .stages = true,
     .iterates = true,
     .fit_bytes = fit_bytes,
     .fit = fit,

@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/device.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/par.h"
@@ -35,8 +36,10 @@
 #include "rec/contrast.h"
 #include "rec/dsl.h"
 #include "rec/graph.h"
+#include "rec/graph_cuda.h"
 #include "rec/model.h"
 #include "rec/smooth.h"
+#include "rec/stage.h"
 
 struct lightgcn_opts {
     int64_t dim, layers, epochs, batch, negatives;
@@ -87,6 +90,7 @@ struct run {
     uint64_t step, seed;   /* of Adam, from 1; of the epoch */
     double power1, power2; /* beta1^step, beta2^step */
     struct krn_adam adam;
+    struct rec_graph_cuda *cuda; /* or NULL */
 };
 
 static size_t batch_of(const struct lightgcn_opts *o, const struct rec_data *d)
@@ -153,10 +157,11 @@ static size_t chunks(size_t n)
 
 static enum err take(struct run *r, struct mem_scratch *s)
 {
-    const size_t rows_n = r->d->n_rows;
-    float **const block[] = {&r->e, &r->m1, &r->m2, &r->f, &r->g, &r->tmp};
+    const size_t rows_n = device_cuda() == NULL ? r->d->n_rows : 0;
+    float **const block[] = {&r->e, &r->f, &r->g, &r->tmp, &r->m1, &r->m2};
 
-    for (size_t b = 0; b < sizeof(block) / sizeof(block[0]); b++)
+    /* on a GPU the moments stay there */
+    for (size_t b = 0; b < (device_cuda() == NULL ? 6 : 4); b++)
         *block[b] = mem_take(s, r->n, r->dim, sizeof(float));
     r->row = mem_take(s, rows_n, 1, sizeof(*r->row));
     r->row_tmp = mem_take(s, rows_n, 1, sizeof(*r->row_tmp));
@@ -189,11 +194,14 @@ static void draw_task(void *arg, size_t task, size_t thread)
 }
 
 /* An order of the rows in which each stands by its own draw. */
-static void shuffle(struct run *r, uint64_t epoch)
+static enum err shuffle(struct run *r, uint64_t epoch)
 {
     r->seed = rng_derive(r->m->seed, RNG_SHUFFLE, epoch);
+    if (r->cuda != NULL)
+        return rec_graph_cuda_order(r->cuda, r->seed);
     par_for(chunks(r->d->n_rows), draw_task, r);
     krn_sort_u64(r->draw, r->row, r->draw_tmp, r->row_tmp, r->d->n_rows);
+    return ERR_OK;
 }
 
 static void move_task(void *arg, size_t task, size_t thread)
@@ -234,45 +242,49 @@ static void set_rate(struct run *r, uint64_t steps)
     r->step++;
 }
 
-static double train_batch(struct run *r, size_t first, size_t n)
+static enum err train_batch(struct run *r, size_t first, size_t n, double *loss)
 {
     const size_t layers = (size_t)r->o->layers;
     const float mean = 1 / (float)(layers + 1);
-    double loss;
 
+    if (r->cuda != NULL)
+        return rec_graph_cuda_step(r->cuda, first, n,
+                                   rng_derive(r->seed, RNG_NEGATIVE, first),
+                                   &r->adam, loss);
     krn_sort_u32(r->row + first, NULL, r->row_tmp, NULL, n);
     rec_graph_sum(&r->graph, layers, mean, r->dim, r->e, r->f, r->tmp);
-    loss =
+    *loss =
         rec_contrast_step(&r->loss, r->row + first, n,
                           rng_derive(r->seed, RNG_NEGATIVE, first), r->f, r->g);
     rec_graph_sum(&r->graph, layers, mean, r->dim, r->g, r->f, r->tmp);
     par_for(chunks(r->n), move_task, r);
     rec_dsl_step_both(r->mask, r->e, r->m1, r->m2);
-    return loss;
+    return ERR_OK;
 }
 
-/* Of all epochs. */
-static uint64_t steps_of(const struct run *r)
+/* Of so many epochs. */
+static uint64_t steps_of(const struct run *r, uint64_t epochs)
 {
-    return (r->d->n_rows + r->batch - 1) / r->batch * (uint64_t)r->o->epochs;
+    return (r->d->n_rows + r->batch - 1) / r->batch * epochs;
 }
 
 static enum err train_epoch(struct run *r, uint64_t epoch)
 {
     const size_t n = r->d->n_rows;
-    const uint64_t all = steps_of(r);
+    const uint64_t all =
+        steps_of(r, rec_stage_all(r->m, (uint64_t)r->o->epochs));
     char note[32] = "";
 
-    shuffle(r, epoch);
+    ERR_TRY(shuffle(r, epoch));
     for (size_t first = 0; first < n; first += r->batch) {
         const size_t left = n - first;
+        double loss = 0;
 
         if (log_stopping())
             return err_set(ERR_STOPPED, "training was interrupted");
         set_rate(r, all);
-        const double loss =
-            train_batch(r, first, left < r->batch ? left : r->batch);
-
+        ERR_TRY(
+            train_batch(r, first, left < r->batch ? left : r->batch, &loss));
         (void)snprintf(note, sizeof(note), "loss %.4f", loss);
         log_tick("lightgcn", r->step, all, note);
     }
@@ -283,7 +295,7 @@ static enum err train_epoch(struct run *r, uint64_t epoch)
  */
 
 /* The model's arrays from e. */
-static void keep(struct run *r)
+static enum err keep(struct run *r)
 {
     struct rec_smooth f = {.graph = &r->graph,
                            .layers = (size_t)r->o->layers,
@@ -298,7 +310,10 @@ static void keep(struct run *r)
                            .item = rec_model_array(r->m, "item"),
                            .fold = rec_model_array(r->m, "fold")};
 
+    if (r->cuda != NULL)
+        ERR_TRY(rec_graph_cuda_get(r->cuda, r->e));
     rec_smooth_finish(&f);
+    return ERR_OK;
 }
 
 static bool has_holes(const struct rec_model *m)
@@ -319,24 +334,62 @@ static enum err ready(struct rec_model *m)
 
 static enum err train(struct run *r, const struct rec_watch *watch)
 {
-    const uint64_t epochs = (uint64_t)r->o->epochs;
+    const uint64_t epochs = rec_stage_to(r->m, (uint64_t)r->o->epochs);
+    const uint64_t from = rec_stage_from(r->m);
     bool stop = false;
 
-    r->power1 = r->power2 = 1;
-    par_for(chunks(r->n), start_task, r);
-    for (uint64_t epoch = 1; epoch <= epochs && !stop; epoch++) {
+    r->step = steps_of(r, from);
+    for (uint64_t epoch = from + 1; epoch <= epochs && !stop; epoch++) {
         ERR_TRY(train_epoch(r, epoch));
         r->m->epochs = epoch;
         if (watch == NULL)
             continue;
-        keep(r);
+        ERR_TRY(keep(r));
         ERR_TRY(watch->epoch(watch->arg, r->m, epoch, &stop));
     }
     if (has_holes(r->m))
         return rec_smooth_pack(r->m, r->d, r->e, r->dim);
-    if (watch == NULL)
-        keep(r);
-    return ERR_OK;
+    return watch == NULL ? keep(r) : ERR_OK;
+}
+
+static enum err train_cuda(struct run *r, const struct rec_watch *watch)
+{
+    const struct rec_contrast_opts loss = loss_of(r->o, r->d);
+    enum err e =
+        rec_graph_cuda_new(&r->cuda, &r->graph, r->d, &loss,
+                           (size_t)r->o->layers, (float)r->o->reg, r->e);
+
+    r->power1 = r->power2 = 1;
+    if (e == ERR_OK)
+        e = train(r, watch);
+    rec_graph_cuda_free(r->cuda);
+    return e;
+}
+
+/* The epochs, from where a stage before ended. */
+static enum err train_stage(struct run *r, const struct rec_watch *watch)
+{
+    const size_t people = r->d->n_users * r->dim;
+    float power[4] = {1, 0, 1, 0}; /* a double is two floats, nearly */
+    const struct rec_stage_part part[] = {
+        {"user", REC_OF_USERS, r->e, r->dim},
+        {"user.m1", REC_OF_USERS, r->m1, r->dim},
+        {"user.m2", REC_OF_USERS, r->m2, r->dim},
+        {"item", REC_OF_ITEMS, r->e + people, r->dim},
+        {"item.m1", REC_OF_ITEMS, r->m1 + people, r->dim},
+        {"item.m2", REC_OF_ITEMS, r->m2 + people, r->dim},
+        {"powers", REC_OF_ALL, power, 4},
+    };
+
+    ERR_TRY(rec_stage_begin(r->m, r->d, part, 7));
+    r->power1 = (double)power[0] + (double)power[1];
+    r->power2 = (double)power[2] + (double)power[3];
+    ERR_TRY(train(r, watch));
+    power[0] = (float)r->power1;
+    power[1] = (float)(r->power1 - (double)power[0]);
+    power[2] = (float)r->power2;
+    power[3] = (float)(r->power2 - (double)power[2]);
+    return rec_stage_end(r->m, r->d, part, 7);
 }
 
 static enum err prepare_and_train(struct run *r, const struct rec_watch *watch)
@@ -346,8 +399,11 @@ static enum err prepare_and_train(struct run *r, const struct rec_watch *watch)
     if (has_holes(r->m)) /* a schedule ends where its epochs end */
         watch = NULL;
     ERR_TRY(rec_graph_build(&r->graph, r->d));
+    par_for(chunks(r->n), start_task, r);
+    if (device_cuda() != NULL)
+        return train_cuda(r, watch);
     ERR_TRY(rec_contrast_init(&r->loss, r->d, &loss));
-    return train(r, watch);
+    return train_stage(r, watch);
 }
 
 static enum err fit(struct rec_model *m, const struct rec_data *d,
@@ -372,12 +428,13 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
     if (d->n_rows >= UINT32_MAX)
         return err_set(ERR_ARG, "lightgcn learns from at most 4,294,967,294 "
                                 "rows: shard the data");
-    ERR_TRY(rec_dsl_check(&o->dsl));
+    ERR_TRY(rec_dsl_check(&o->dsl, m));
     rec_smooth_drop(m);
     ERR_TRY(rec_model_alloc(m, d, spec, 3));
     e = take(&r, &s);
     if (e == ERR_OK)
-        e = rec_dsl_init_both(r.mask, &o->dsl, steps_of(&r), d, dim, &s);
+        e = rec_dsl_init_both(r.mask, &o->dsl,
+                              steps_of(&r, (uint64_t)o->epochs), d, dim, &s);
     if (e == ERR_OK)
         e = prepare_and_train(&r, watch);
     rec_contrast_free(&r.loss);
@@ -444,9 +501,11 @@ const struct rec_model_ops rec_model_lightgcn = {
     .help = "LightGCN: vectors smoothed over the graph of who met what",
     .opts = rows,
     .opts_bytes = sizeof(struct lightgcn_opts),
+    .stages = true,
     .iterates = true,
     .fit_bytes = fit_bytes,
     .fit = fit,
+    .on_device = true,
     .embed = embed,
     .item_vectors = item_vectors,
     .valid = valid,

@@ -27,6 +27,17 @@ static enum err score(const struct rec_model *m, const struct rec_query *q,
     return ERR_OK;
 }
 
+/* All there is to it is what every model has: rec_model_correct(). */
+static enum err correct(struct rec_model *m, const struct rec_data *d,
+                        const uint8_t *keep, const uint8_t *gone)
+{
+    (void)m;
+    (void)d;
+    (void)keep;
+    (void)gone;
+    return ERR_OK;
+}
+
 static const struct opt rows[] = {{.name = NULL}};
 
 extern const struct rec_model_ops rec_model_pop;
@@ -36,5 +47,6 @@ const struct rec_model_ops rec_model_pop = {
     .opts = rows,
     .fit_bytes = fit_bytes,
     .fit = fit,
+    .correct = correct,
     .score = score,
 };

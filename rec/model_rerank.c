@@ -28,45 +28,6 @@
 #include "rec/part.h"
 #include "rec/rerank_learn.h"
 
-#define AT(f) offsetof(struct rec_rerank_opts, f)
-static const struct opt rows[] = {
-    {"base", 0, OPT_TEXT, AT(base), "gfcf", 0, 0, "MODEL",
-     "the first stage, which makes the candidates; options of its own "
-     "behind colons, as in gfcf:dim=128"},
-    {"also", 0, OPT_TEXT, AT(also), "itemknn,ials", 0, 0, "A,B",
-     "up to three more models whose scores are features"},
-    {"ranker", 0, OPT_TEXT, AT(ranker), "prm", 0, 0, "RANKER",
-     "what orders the lists (`recd list rerankers`)"},
-    {"candidates", 0, OPT_INT, AT(candidates), "50", 2, 500, "N",
-     "items of a list"},
-    {"share", 0, OPT_REAL, AT(share), "0.2", 0.01, 0.9, "X",
-     "of each person's rows: what the network learns to find"},
-    {"folds", 0, OPT_INT, AT(folds), "1", 1, 20, "N",
-     "splits of the rows to learn from; each trains the models once more"},
-    {"epochs", 0, OPT_INT, AT(epochs), "10", 1, 1e4, "N",
-     "passes over the lists"},
-    {"dim", 0, OPT_INT, AT(dim), "64", 8, 1024, "N", "width of the network"},
-    {"batch", 0, OPT_INT, AT(batch), "128", 2, 4096, "N", "lists of a step"},
-    {"rate", 0, OPT_REAL, AT(rate), "0.001", 1e-6, 1, "X",
-     "learning rate, falling like a cosine"},
-    {"drop", 0, OPT_REAL, AT(drop), "0.1", 0, 0.9, "P", "dropout"},
-    {"decay", 0, OPT_REAL, AT(decay), "0.01", 0, 10, "X", "weight decay"},
-    REC_THIN_OPTS(struct rec_rerank_opts, thin),
-    {"places", 0, OPT_INT, AT(places), "20", 1, REC_PLACES_MOST, "N",
-     "places of a list that are chosen one after the other; what is left "
-     "follows as it was scored"},
-    {"trees", 0, OPT_INT, AT(trees), "200", 1, 1e5, "N",
-     "lambdamart: regression trees"},
-    {"leaves", 0, OPT_INT, AT(leaves), "31", 2, 1024, "N",
-     "lambdamart: leaves of a tree"},
-    {"shrinkage", 0, OPT_REAL, AT(shrinkage), "0.05", 1e-4, 1, "X",
-     "lambdamart: share of each tree's answer that counts"},
-    {"trade", 0, OPT_REAL, AT(trade), "0.9", 0, 1, "W",
-     "mmr, dpp, cmr: weight of the score against being unlike what stands "
-     "above"},
-    {.name = NULL},
-};
-
 #define PEOPLE_LEAST 16 /* with fewer the first order stays */
 static const char *const prefix[REC_GENERATORS] = {"0", "1", "2", "3"};
 
@@ -124,6 +85,12 @@ static enum err open_parts(struct rec_generators *g, const struct rec_model *m)
     for (char *p = e == ERR_OK ? strtok_r(also, ",", &rest) : NULL;
          p != NULL && e == ERR_OK; p = strtok_r(NULL, ",", &rest))
         e = add_part(g, p, m->seed);
+    for (size_t k = g->n; k-- > 0;) {
+        if (strcmp(g->part[k]->ops->name, "itemknn") == 0)
+            g->near = g->part[k];
+    }
+    if (o->attributes)
+        g->traits = &g->own;
     free(base);
     free(also);
     return e;
@@ -134,6 +101,7 @@ static void close_parts(struct rec_generators *g)
     for (size_t k = 0; k < REC_GENERATORS; k++)
         rec_model_free(g->part[k]);
     free(g->place);
+    mem_drop(&g->s);
     *g = (struct rec_generators){.n = 0};
 }
 
@@ -153,6 +121,8 @@ static enum err train_parts(struct rec_generators *g, const struct rec_model *m,
 
     for (size_t k = 0; k < g->n && e == ERR_OK; k++)
         e = rec_model_fit(g->part[k], d, NULL);
+    if (e == ERR_OK && g->traits != NULL)
+        e = rec_traits_make(&g->own, &g->s, d);
     return e == ERR_OK ? know_popularity(g) : e;
 }
 
@@ -166,7 +136,7 @@ static double fit_bytes(const struct rec_data *d, const void *opts)
         (double)d->n_users * (double)o->candidates * (double)o->folds;
 
     /* lists, and one batch of scores; the generators check for themselves */
-    return cells * (4.0 * REC_FEATURES(REC_GENERATORS) + 12) +
+    return cells * (4.0 * REC_FEATURES_MOST + 12) +
            REC_ASK * 4.0 * REC_GENERATORS * (double)d->n_items;
 }
 
@@ -175,7 +145,7 @@ static enum err keep(struct rec_model *m, const struct rec_data *d,
                      const struct rec_generators *g, struct rec_net *k,
                      const struct rec_lessons *t)
 {
-    struct rec_array_spec more[REC_SPARSE_MOST + 6] = {
+    struct rec_array_spec more[REC_SPARSE_MOST + REC_MEMBERS_MOST + 10] = {
         {"mean", STO_F32, t->features, 1},
         {"unit", STO_F32, t->features, 1},
     };
@@ -189,8 +159,12 @@ static enum err keep(struct rec_model *m, const struct rec_data *d,
     if (k->how->kin)
         more[n++] =
             (struct rec_array_spec){"kin", STO_F32, d->n_items, REC_KIN};
+    if (g->traits != NULL)
+        n += rec_traits_arrays(g->traits, d, more + n);
     ERR_TRY(rec_part_gather(m, d, part, g->n, more, n));
     rec_net_store(k, m);
+    if (g->traits != NULL)
+        rec_traits_store(g->traits, m);
     if (k->how->kin)
         ERR_TRY(rec_kin_make(d, m->seed, rec_model_array(m, "kin")));
     memcpy(rec_model_array(m, "mean"), t->mean, t->features * sizeof(float));
@@ -208,7 +182,7 @@ static enum err learn_kin(struct rec_lessons *t, struct mem_scratch *s,
     float *kin;
 
     ERR_TRY(rec_reranker_find(o->ranker, &how));
-    if (!how->kin || t->kin != NULL)
+    if (!(how->kin || t->any_kin) || t->kin != NULL)
         return ERR_OK;
     kin = mem_take(s, a->n_items, REC_KIN, sizeof(*kin));
     if (kin == NULL)
@@ -267,6 +241,49 @@ static enum err make_lessons(struct rec_lessons *t, struct mem_scratch *s,
     return ERR_OK;
 }
 
+/* The lists of everybody in d, as they would be served. */
+static enum err make_asked(struct rec_lessons *ask, struct mem_scratch *s,
+                           const struct rec_model *m, const struct rec_data *d,
+                           const struct rec_data *test,
+                           const struct rec_lessons *learn)
+{
+    struct rec_generators g = {.n = 0};
+    enum err e = rec_lessons_open(ask, s, d->n_users, true);
+
+    if (e == ERR_OK)
+        e = train_parts(&g, m, d);
+    if (e == ERR_OK)
+        e = learn_kin(ask, s, m, d);
+    if (e == ERR_OK)
+        e = rec_lessons_add(ask, &g, d, test);
+    close_parts(&g);
+    if (e == ERR_OK)
+        rec_lessons_scale(learn->mean, learn->unit, learn->features, ask->x,
+                          ask->mask, ask->n * ask->list);
+    return e;
+}
+
+enum err rec_rerank_lists(const struct rec_model *m, const struct rec_data *d,
+                          const struct rec_data *test,
+                          struct rec_lessons *learn, struct rec_lessons *ask,
+                          struct mem_scratch *s)
+{
+    const struct rec_rerank_opts *o = m->opts;
+    struct rec_generators g;
+    enum err e = open_parts(&g, m);
+
+    *learn = (struct rec_lessons){.list = (size_t)o->candidates,
+                                  .features = rec_generators_features(&g),
+                                  .n_items = d->n_items,
+                                  .any_kin = true};
+    *ask = *learn;
+    ask->whole = true;
+    close_parts(&g);
+    if (e == ERR_OK)
+        e = make_lessons(learn, s, m, d);
+    return e == ERR_OK ? make_asked(ask, s, m, d, test, learn) : e;
+}
+
 static enum err fit_checked(struct rec_model *m, const struct rec_data *d)
 {
     const struct rec_rerank_opts *o = m->opts;
@@ -277,7 +294,7 @@ static enum err fit_checked(struct rec_model *m, const struct rec_data *d)
     struct rec_net k = {.n = 0};
     enum err e = open_parts(&g, m);
 
-    t.features = REC_FEATURES(g.n);
+    t.features = rec_generators_features(&g);
     close_parts(&g);
     if (e == ERR_OK)
         e = make_lessons(&t, &s, m, d);
@@ -294,40 +311,6 @@ static enum err fit_checked(struct rec_model *m, const struct rec_data *d)
 }
 
 static enum err ready(struct rec_model *m);
-
-#define READ_BY_ALL "base also ranker candidates share folds"
-#define READ_BY_PASS                                                           \
-    "epochs dim batch rate drop decay sparsity pattern schedule levels"
-
-/* Whether `name` is a word of the list. */
-static bool is_word(const char *list, const char *name)
-{
-    const size_t len = strlen(name);
-
-    for (const char *p = list; (p = strstr(p, name)) != NULL; p += len) {
-        if ((p == list || p[-1] == ' ') && (p[len] == ' ' || p[len] == '\0'))
-            return true;
-    }
-    return false;
-}
-
-/* What can be known before anything is trained. */
-enum err rec_rerank_check(const struct rec_model *m)
-{
-    const struct rec_rerank_opts *o = m->opts;
-    const struct rec_reranker *how;
-
-    ERR_TRY(rec_reranker_find(o->ranker, &how));
-    for (const struct opt *r = rows; r->name != NULL; r++) {
-        const char *reads = how->reads != NULL ? how->reads : READ_BY_PASS;
-
-        if (opt_is_given(r, o) && !is_word(READ_BY_ALL, r->name) &&
-            !is_word(reads, r->name))
-            return err_set(ERR_ARG, "--%s means nothing to --ranker %s",
-                           r->name, o->ranker);
-    }
-    return rec_thin_check(&o->thin, rows, o);
-}
 
 static enum err fit(struct rec_model *m, const struct rec_data *d,
                     const struct rec_watch *watch)
@@ -362,7 +345,9 @@ static enum err ready(struct rec_model *m)
     for (size_t w = 0; w < g->n; w++)
         ERR_TRY(rec_part_view(m, prefix[w], g->part[w]));
     ERR_TRY(know_popularity(g));
-    const enum err e = rec_net_load(&k, m, REC_FEATURES(g->n), REC_ASK);
+    if (g->traits != NULL)
+        ERR_TRY(rec_traits_view(&g->own, m));
+    const enum err e = rec_net_load(&k, m, rec_generators_features(g), REC_ASK);
 
     rec_net_free(&k);
     return e;
@@ -450,7 +435,7 @@ static enum err score(const struct rec_model *m, const struct rec_query *q,
 {
     const struct rec_rerank_opts *o = m->opts;
     const struct rec_generators *g = m->parts;
-    const size_t list = (size_t)o->candidates, w = REC_FEATURES(g->n);
+    const size_t list = (size_t)o->candidates, w = rec_generators_features(g);
     struct rec_net k = {.n = 0};
     struct serving s;
     enum err e = serving_open(&s, m, list, w);
@@ -467,21 +452,6 @@ static enum err score(const struct rec_model *m, const struct rec_query *q,
     rec_net_free(&k);
     mem_drop(&s.s);
     return e;
-}
-
-enum err rec_rerank_steer(struct rec_model *m, double trade)
-{
-    struct rec_rerank_opts *o = m->opts;
-    const struct rec_reranker *how;
-
-    if (m->ops != &rec_model_rerank)
-        return err_set(ERR_ARG, "--trade is for re-rankers");
-    ERR_TRY(rec_reranker_find(o->ranker, &how));
-    if (how->reads == NULL || !is_word(how->reads, "trade"))
-        return err_set(ERR_ARG, "--trade means nothing to --ranker %s",
-                       o->ranker);
-    o->trade = trade;
-    return ERR_OK;
 }
 
 const struct rec_model *rec_rerank_base(const struct rec_model *m,
@@ -511,7 +481,7 @@ static bool valid(const struct rec_model *m)
 const struct rec_model_ops rec_model_rerank = {
     .name = "rerank",
     .help = "a first stage, and a network that orders its lists anew",
-    .opts = rows,
+    .opts = rec_rerank_rows,
     .opts_bytes = sizeof(struct rec_rerank_opts),
     .fit_bytes = fit_bytes,
     .fit = fit,

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/device.h"
 #include "base/la.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -28,6 +29,8 @@
 #include "rec/dsl.h"
 #include "rec/fold.h"
 #include "rec/model.h"
+#include "rec/stage.h"
+#include "rec/wmf_cuda.h"
 
 struct wmf_opts {
     int64_t dim, epochs, batch;
@@ -59,6 +62,7 @@ static const struct opt rows[] = {
 #define CHUNK 16  /* people of a task */
 #define ITEMS 256 /* items of a task */
 #define ADAGRAD_FIRST 1e-8f
+#define ADAGRAD_LEAST 1e-10f
 
 struct wmf {
     const struct wmf_opts *o;
@@ -79,6 +83,7 @@ struct wmf {
     size_t *t_ptr; /* [n_items + 2] the same by item */
     uint32_t *t_idx;
     float *t_val;
+    struct rec_wmf_cuda *cuda; /* or NULL */
 };
 
 static double fit_bytes(const struct rec_data *d, const void *opts)
@@ -245,7 +250,7 @@ static void step_row(const struct wmf *w, float *p, float *sum, float *grad)
 
     for (size_t k = 0; k < dim; k++)
         grad[k] = 2 * (grad[k] + reg * p[k]);
-    cpu_ops()->adagrad_f32(p, sum, grad, dim, (float)w->o->lr, 1e-10f);
+    cpu_ops()->adagrad_f32(p, sum, grad, dim, (float)w->o->lr, ADAGRAD_LEAST);
 }
 
 static void step_person(const struct wmf *w, size_t i)
@@ -287,6 +292,9 @@ static void step_items(void *arg, size_t task, size_t thread)
 
 static enum err batch(struct wmf *w)
 {
+    if (w->cuda != NULL)
+        return rec_wmf_cuda_step(w->cuda, w->first, w->n,
+                                 rng_derive(w->m->seed, RNG_DROPOUT, w->epoch));
     par_for((w->n + CHUNK - 1) / CHUNK, thin_task, w);
     take_rows(w);
     ERR_TRY(gradients(w));
@@ -305,22 +313,21 @@ static size_t batch_of(const struct wmf_opts *o, const struct rec_data *d)
     return (size_t)o->batch < d->n_users ? (size_t)o->batch : d->n_users;
 }
 
-static void start(float *x, float *sum, const uint64_t *key, size_t n,
-                  uint64_t seed, const struct wmf_opts *o)
+static void start(float *x, const uint64_t *key, size_t n, uint64_t seed,
+                  const struct wmf_opts *o)
 {
     const size_t dim = (size_t)o->dim;
 
     for (size_t i = 0; i < n; i++) {
         const uint64_t own = rng_derive(seed, RNG_INIT, key[i]);
 
-        for (size_t k = 0; k < dim; k++) {
+        for (size_t k = 0; k < dim; k++)
             x[i * dim + k] = (float)(o->start * rng_normal(own, RNG_INIT, k));
-            sum[i * dim + k] = ADAGRAD_FIRST;
-        }
     }
 }
 
-static bool take(struct wmf *w, struct mem_scratch *s)
+/* What an epoch on the CPU works with. */
+static void take(struct wmf *w, struct mem_scratch *s)
 {
     const size_t dim = (size_t)w->o->dim, n_rows = w->d->n_rows;
     const size_t users = w->d->n_users, items = w->d->n_items;
@@ -328,7 +335,6 @@ static bool take(struct wmf *w, struct mem_scratch *s)
 
     w->p_sum = mem_take(s, users, dim, sizeof(float));
     w->q_sum = mem_take(s, items, dim, sizeof(float));
-    w->order = mem_take(s, users, 1, sizeof(*w->order));
     w->b = mem_take(s, most, dim, sizeof(float));
     w->b_grad = mem_take(s, most, dim, sizeof(float));
     w->q_grad = mem_take(s, items, dim, sizeof(float));
@@ -339,7 +345,10 @@ static bool take(struct wmf *w, struct mem_scratch *s)
     w->t_ptr = mem_take(s, items + 2, 1, sizeof(*w->t_ptr));
     w->t_idx = mem_take(s, n_rows, 1, sizeof(*w->t_idx));
     w->t_val = mem_take(s, n_rows, 1, sizeof(*w->t_val));
-    return !s->failed;
+    for (size_t i = 0; i < users * dim && !s->failed; i++)
+        w->p_sum[i] = ADAGRAD_FIRST;
+    for (size_t i = 0; i < items * dim && !s->failed; i++)
+        w->q_sum[i] = ADAGRAD_FIRST;
 }
 
 static enum err draw_masks(struct wmf *w, struct mem_scratch *s)
@@ -353,12 +362,15 @@ static enum err draw_masks(struct wmf *w, struct mem_scratch *s)
     return rec_dsl_init(&w->mask[1], &w->o->dsl, steps, w->d->n_items, dim, s);
 }
 
-static enum err epoch(struct wmf *w)
+/* look: the model is asked afterwards. */
+static enum err epoch(struct wmf *w, bool look)
 {
     const size_t most = batch_of(w->o, w->d);
 
     ERR_TRY(nn_order(w->order, w->d->user_key, w->d->n_users, w->m->seed,
                      w->epoch));
+    if (w->cuda != NULL)
+        ERR_TRY(rec_wmf_cuda_order(w->cuda, w->order));
     for (w->first = 0; w->first < w->d->n_users; w->first += w->n) {
         w->n =
             w->d->n_users - w->first < most ? w->d->n_users - w->first : most;
@@ -366,18 +378,21 @@ static enum err epoch(struct wmf *w)
         if (log_stopping())
             return err_set(ERR_STOPPED, "training was interrupted");
     }
+    if (w->cuda != NULL && (look || w->epoch == (uint64_t)w->o->epochs))
+        ERR_TRY(rec_wmf_cuda_get(w->cuda, w->p, w->q));
     return isfinite(w->q[0]) ? ERR_OK
                              : err_set(ERR_NUM, "wmf diverged: lower --lr");
 }
 
 static enum err run(struct wmf *w, const struct rec_watch *watch)
 {
-    const uint64_t epochs = (uint64_t)w->o->epochs;
+    const uint64_t epochs = rec_stage_to(w->m, (uint64_t)w->o->epochs);
     const size_t dim = (size_t)w->o->dim;
     bool stop = false;
 
-    for (w->epoch = 1; w->epoch <= epochs && !stop; w->epoch++) {
-        ERR_TRY(epoch(w));
+    w->epoch = rec_stage_from(w->m) + 1;
+    for (; w->epoch <= epochs && !stop; w->epoch++) {
+        ERR_TRY(epoch(w, watch != NULL));
         w->m->epochs = w->epoch;
         log_tick("training", w->epoch, epochs, NULL);
         if (watch == NULL || w->mask[0].mask != NULL)
@@ -389,6 +404,40 @@ static enum err run(struct wmf *w, const struct rec_watch *watch)
                                    : rec_fold_pack(w->m, w->d, dim);
 }
 
+static enum err run_cuda(struct wmf *w, const struct rec_watch *watch)
+{
+    const struct rec_wmf_how how = {.dim = (size_t)w->o->dim,
+                                    .batch = batch_of(w->o, w->d),
+                                    .lr = (float)w->o->lr,
+                                    .weight = (float)w->o->weight,
+                                    .drop = (float)w->o->drop,
+                                    .reg = (float)w->o->reg,
+                                    .first = ADAGRAD_FIRST,
+                                    .eps = ADAGRAD_LEAST};
+    enum err e = rec_wmf_cuda_new(&w->cuda, w->d, &how, w->p, w->q);
+
+    if (e == ERR_OK)
+        e = run(w, watch);
+    rec_wmf_cuda_free(w->cuda);
+    return e;
+}
+
+/* The epochs, from where a stage before ended. */
+static enum err run_stage(struct wmf *w, const struct rec_watch *watch)
+{
+    const size_t dim = (size_t)w->o->dim;
+    const struct rec_stage_part part[] = {
+        {"users", REC_OF_USERS, w->p, dim},
+        {"users.sum", REC_OF_USERS, w->p_sum, dim},
+        {"items", REC_OF_ITEMS, w->q, dim},
+        {"items.sum", REC_OF_ITEMS, w->q_sum, dim},
+    };
+
+    ERR_TRY(rec_stage_begin(w->m, w->d, part, 4));
+    ERR_TRY(run(w, watch));
+    return rec_stage_end(w->m, w->d, part, 4);
+}
+
 static enum err fit(struct rec_model *m, const struct rec_data *d,
                     const struct rec_watch *watch)
 {
@@ -398,20 +447,23 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
     struct wmf w = {.o = o, .d = d, .m = m};
     enum err e = ERR_OK;
 
-    ERR_TRY(rec_dsl_check(&o->dsl));
+    ERR_TRY(rec_dsl_check(&o->dsl, m));
     ERR_TRY(rec_fold_alloc(m, d, dim));
     m->epochs = 0;
     w.p = rec_model_array(m, "users");
     w.q = rec_model_array(m, "items");
-    if (!take(&w, &s)) {
+    w.order = mem_take(&s, d->n_users, 1, sizeof(*w.order));
+    if (device_cuda() == NULL)
+        take(&w, &s);
+    if (s.failed) {
         e = err_set(ERR_NOMEM, "no memory to train wmf");
     } else {
-        start(w.p, w.p_sum, d->user_key, d->n_users, m->seed, o);
-        start(w.q, w.q_sum, d->item_key, d->n_items, ~m->seed, o);
+        start(w.p, d->user_key, d->n_users, m->seed, o);
+        start(w.q, d->item_key, d->n_items, ~m->seed, o);
         e = draw_masks(&w, &s);
     }
     if (e == ERR_OK)
-        e = run(&w, watch);
+        e = device_cuda() != NULL ? run_cuda(&w, watch) : run_stage(&w, watch);
     mem_drop(&s);
     return e;
 }
@@ -422,9 +474,11 @@ const struct rec_model_ops rec_model_wmf = {
     .help = "weighted matrix factorisation on whole rows (WMF)",
     .opts = rows,
     .opts_bytes = sizeof(struct wmf_opts),
+    .stages = true,
     .iterates = true,
     .fit_bytes = fit_bytes,
     .fit = fit,
+    .on_device = true,
     .embed = rec_fold_embed,
     .item_vectors = rec_fold_items,
     .valid = rec_fold_valid,

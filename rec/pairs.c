@@ -13,6 +13,8 @@
 #include "base/rng.h"
 #include "kernels/elem.h"
 #include "nn/order.h"
+#include "rec/stage.h"
+#include "rec/train_cuda.h"
 
 #define CHUNK REC_PAIRS_CHUNK
 #define NONE UINT32_MAX
@@ -38,6 +40,7 @@ struct pairs {
     uint64_t *name;        /* [n_rows] of the row, for its order */
     uint32_t *order;       /* [n_rows] */
     struct room *room;     /* [threads] */
+    struct rec_cuda *cuda; /* or NULL */
     /* the batch: */
     uint64_t epoch;
     struct rec_dsl mask[2];     /* of persons, of items */
@@ -330,7 +333,7 @@ static void adam_task(void *arg, size_t task, size_t thread)
                         &s->adam);
 }
 
-static void adam(struct pairs *p, uint64_t steps, double lr)
+static struct krn_adam rate(const struct pairs *p, uint64_t steps, double lr)
 {
     double fade1 = 1, fade2 = 1;
 
@@ -338,14 +341,11 @@ static void adam(struct pairs *p, uint64_t steps, double lr)
         fade1 *= .9;
         fade2 *= .999;
     }
-    struct step s = {p,
-                     {.lr = (float)(lr * sqrt(1 - fade2) / (1 - fade1)),
-                      .beta1 = .9f,
-                      .beta2 = .999f,
-                      .eps = 1e-8f,
-                      .decay = (float)(lr * p->o->reg)}};
-
-    par_for((p->n + ADAM_ROWS - 1) / ADAM_ROWS, adam_task, &s);
+    return (struct krn_adam){.lr = (float)(lr * sqrt(1 - fade2) / (1 - fade1)),
+                             .beta1 = .9f,
+                             .beta2 = .999f,
+                             .eps = 1e-8f,
+                             .decay = (float)(lr * p->o->reg)};
 }
 
 /* --- epochs
@@ -362,21 +362,49 @@ static double cosine(double x)
     return .5 + .5 * y * (1.5703125 - y2 * (0.6425781 - 0.0722656 * y2));
 }
 
-static void step(struct pairs *p, uint64_t done, uint64_t of)
+static enum err step_cuda(struct pairs *p, const struct krn_adam *how)
 {
-    par_for(p->chunks, chunk_task, p);
-    scatter(p);
-    adam(p, done + 1, p->o->lr * cosine((double)done / (double)of));
-    rec_dsl_step_both(p->mask, p->e, p->mean, p->var);
+    ERR_TRY(rec_cuda_compare(p->cuda, p->cuda->e, p->first, p->rows,
+                             rng_derive(p->m->seed, RNG_NEGATIVE, p->epoch),
+                             p->first / CHUNK));
+    return rec_cuda_adam(p->cuda, p->cuda->grad, how);
 }
 
-static void fill_model(struct pairs *p)
+static enum err step(struct pairs *p, uint64_t done, uint64_t of)
+{
+    struct step s = {
+        p, rate(p, done + 1, p->o->lr * cosine((double)done / (double)of))};
+
+    if (p->cuda != NULL)
+        return step_cuda(p, &s.adam);
+    par_for(p->chunks, chunk_task, p);
+    scatter(p);
+    par_for((p->n + ADAM_ROWS - 1) / ADAM_ROWS, adam_task, &s);
+    rec_dsl_step_both(p->mask, p->e, p->mean, p->var);
+    return ERR_OK;
+}
+
+static enum err fill_model(struct pairs *p)
 {
     const size_t d = p->o->dim, users = p->d->n_users;
 
+    if (p->cuda != NULL)
+        ERR_TRY(device_get(p->e, p->cuda->e, p->n * d * sizeof(float)));
     memcpy(rec_model_array(p->m, "users"), p->e, users * d * sizeof(float));
     memcpy(rec_model_array(p->m, "items"), p->e + users * d,
            p->d->n_items * d * sizeof(float));
+    return ERR_OK;
+}
+
+static enum err order(struct pairs *p)
+{
+    char why[KRN_CUDA_WHY] = "";
+
+    if (p->cuda == NULL)
+        return nn_order(p->order, p->name, p->d->n_rows, p->m->seed, p->epoch);
+    p->cuda->by.seed = p->m->seed;
+    p->cuda->by.epoch = p->epoch;
+    return device_said(device_cuda()->order(&p->cuda->by, why), why);
 }
 
 /* Of an epoch. */
@@ -392,13 +420,14 @@ static enum err epoch(struct pairs *p)
     const size_t batch = batch_of(p->d, p->o);
     const uint64_t steps = steps_of(p);
 
-    ERR_TRY(nn_order(p->order, p->name, p->d->n_rows, p->m->seed, p->epoch));
+    ERR_TRY(order(p));
     for (uint64_t s = 0; s < steps; s++) {
         p->first = s * batch;
         p->rows =
             p->d->n_rows - p->first < batch ? p->d->n_rows - p->first : batch;
         p->chunks = chunks_of(p->rows);
-        step(p, (p->epoch - 1) * steps + s, p->o->epochs * steps);
+        ERR_TRY(step(p, (p->epoch - 1) * steps + s,
+                     rec_stage_all(p->m, p->o->epochs) * steps));
         if (log_stopping())
             return err_set(ERR_STOPPED, "training was interrupted");
     }
@@ -407,20 +436,21 @@ static enum err epoch(struct pairs *p)
 
 static enum err run(struct pairs *p, const struct rec_watch *watch)
 {
+    const uint64_t epochs = rec_stage_to(p->m, p->o->epochs);
     bool stop = false;
 
     p->m->epochs = 0;
-    for (p->epoch = 1; p->epoch <= p->o->epochs && !stop; p->epoch++) {
+    p->epoch = rec_stage_from(p->m) + 1;
+    for (; p->epoch <= epochs && !stop; p->epoch++) {
         ERR_TRY(epoch(p));
         p->m->epochs = p->epoch;
-        log_tick("training", p->epoch, p->o->epochs, NULL);
+        log_tick("training", p->epoch, epochs, NULL);
         if (watch != NULL) {
-            fill_model(p);
+            ERR_TRY(fill_model(p));
             ERR_TRY(watch->epoch(watch->arg, p->m, p->epoch, &stop));
         }
     }
-    fill_model(p);
-    return ERR_OK;
+    return fill_model(p);
 }
 
 /* --- start
@@ -476,17 +506,18 @@ static void take_rooms(struct pairs *p, struct mem_scratch *s)
 
 static void take_all(struct pairs *p, struct mem_scratch *s)
 {
-    const size_t d = p->o->dim, rows = p->d->n_rows;
-    const size_t batch = batch_of(p->d, p->o);
+    const size_t d = p->o->dim, batch = batch_of(p->d, p->o);
     const size_t negatives = chunks_of(batch) * p->o->negatives;
 
     p->e = mem_take(s, p->n, d, sizeof(float));
+    p->user_of = mem_take(s, p->d->n_rows, 1, sizeof(*p->user_of));
+    p->name = mem_take(s, p->d->n_rows, 1, sizeof(*p->name));
+    if (device_cuda() != NULL) /* the others are there */
+        return;
     p->mean = mem_take(s, p->n, d, sizeof(float));
     p->var = mem_take(s, p->n, d, sizeof(float));
     p->grad = mem_take(s, p->n, d, sizeof(float));
-    p->user_of = mem_take(s, rows, 1, sizeof(*p->user_of));
-    p->name = mem_take(s, rows, 1, sizeof(*p->name));
-    p->order = mem_take(s, rows, 1, sizeof(*p->order));
+    p->order = mem_take(s, p->d->n_rows, 1, sizeof(*p->order));
     p->pull = mem_take(s, 2 * batch + negatives, d, sizeof(float));
     p->coef = mem_take(s, batch, 1, sizeof(float));
     p->drawn = mem_take(s, negatives, 1, sizeof(*p->drawn));
@@ -495,6 +526,50 @@ static void take_all(struct pairs *p, struct mem_scratch *s)
     p->from = mem_take(s, 2 * batch + negatives, 1, sizeof(*p->from));
     p->times = mem_take(s, 2 * batch + negatives, 1, sizeof(*p->times));
     take_rooms(p, s);
+}
+
+static enum err fit_cuda(struct pairs *p, const struct rec_watch *watch)
+{
+    static const enum krn_cuda_loss loss[] = {
+        [REC_PAIRS_BPR] = KRN_CUDA_BPR,
+        [REC_PAIRS_HARD] = KRN_CUDA_HARD,
+        [REC_PAIRS_SOFTMAX] = KRN_CUDA_SOFTMAX,
+    };
+    const struct krn_cuda_compare how = {.chunk = CHUNK,
+                                         .negatives = p->o->negatives,
+                                         .loss = loss[p->o->loss],
+                                         .temperature =
+                                             (float)p->o->temperature};
+    struct rec_cuda c;
+    enum err e = rec_cuda_open(&c, p->d, p->o->dim, p->e, p->user_of,
+                               batch_of(p->d, p->o), &how);
+
+    p->cuda = &c;
+    c.by.dev_a = device_take(&c.room, p->name, p->d->n_rows * sizeof(*p->name));
+    if (e == ERR_OK)
+        e = c.room.e;
+    if (e == ERR_OK)
+        e = run(p, watch);
+    device_room_drop(&c.room);
+    return e;
+}
+
+/* The epochs, from where a stage before ended. */
+static enum err run_stage(struct pairs *p, const struct rec_watch *watch)
+{
+    const size_t d = p->o->dim, people = p->d->n_users * d;
+    const struct rec_stage_part part[] = {
+        {"users", REC_OF_USERS, p->e, d},
+        {"users.mean", REC_OF_USERS, p->mean, d},
+        {"users.var", REC_OF_USERS, p->var, d},
+        {"items", REC_OF_ITEMS, p->e + people, d},
+        {"items.mean", REC_OF_ITEMS, p->mean + people, d},
+        {"items.var", REC_OF_ITEMS, p->var + people, d},
+    };
+
+    ERR_TRY(rec_stage_begin(p->m, p->d, part, 6));
+    ERR_TRY(run(p, watch));
+    return rec_stage_end(p->m, p->d, part, 6);
 }
 
 enum err rec_pairs_fit(struct rec_model *m, const struct rec_data *d,
@@ -514,7 +589,7 @@ enum err rec_pairs_fit(struct rec_model *m, const struct rec_data *d,
                               o->dim, &s);
     }
     if (e == ERR_OK) {
-        e = run(&p, watch);
+        e = device_cuda() != NULL ? fit_cuda(&p, watch) : run_stage(&p, watch);
     }
     mem_drop(&s);
     return e;

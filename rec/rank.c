@@ -1,11 +1,11 @@
 /*
  * rec/rank.c - the best k items for many people.
  *
- * Inner products: a task owns a block of people and goes over the items in
- * tiles that stay in the cache: one matrix product a tile, then each person's
- * scores are offered to that person's k best, but for the items that are to be
- * left out.  Whole rows: a batch of rows is scored by the model,
- * then each person's row goes the same way.
+ * Inner products: a task owns a block of people, whose vectors stay in the
+ * cache, and goes over the items; scores are compared with each person's k best
+ * while they are in registers, and those that pass are offered, but for the
+ * items that are to be left out.  Whole rows: a batch of rows is scored by the
+ * model, then each person's row is offered.
  *
  * The k best are a set that does not depend on the order of offers, and each
  * score is one chain: same lists for any tile, block and number of threads.
@@ -22,7 +22,6 @@
 #include "rec/rank_cuda.h"
 
 #define RANK_PEOPLE 112
-#define RANK_TILE 128
 #define RANK_EMBED 8192       /* people whose vectors are held at once */
 #define RANK_ROWS 256         /* most rows of a batch, for whole rows */
 #define RANK_FLOATS (4 << 20) /* about so many scores in such a batch */
@@ -46,8 +45,6 @@ struct ranking {
     size_t n;     /* people in them */
     const float *vec, *items; /* [n][d], panels of KRN_PANEL items */
     size_t d;
-    float *tile;       /* [threads][RANK_PEOPLE][RANK_TILE] */
-    float *scratch;    /* [threads][KRN_GEMM_SCRATCH] */
     const float *rows; /* [n][n_items] whole rows, or one row of popularity */
 };
 
@@ -82,45 +79,24 @@ static void finish(const struct ranking *r, struct krn_topk *t, size_t q)
 /* --- inner products ---------------------------------------------------------
  */
 
-static void tile_product(const struct ranking *r, size_t person, size_t n,
-                         size_t first, size_t items, size_t thread)
-{
-    const struct krn_gemm g = {
-        .m = n,
-        .n = items,
-        .k = r->d,
-        .panels = true,
-        .a = r->vec + person * r->d,
-        .lda = r->d,
-        .b = r->items + first * r->d,
-        .ldb = r->d * KRN_PANEL,
-        .c = r->tile + thread * RANK_PEOPLE * RANK_TILE,
-        .ldc = RANK_TILE,
-        .scratch = r->scratch + thread * KRN_GEMM_SCRATCH,
-    };
-
-    cpu_ops()->gemm_f32(&g);
-}
-
 static void product_task(void *arg, size_t task, size_t thread)
 {
     const struct ranking *r = arg;
     const size_t person = task * RANK_PEOPLE;
-    const size_t n = min_size(RANK_PEOPLE, r->n - person);
-    const float *tile = r->tile + thread * RANK_PEOPLE * RANK_TILE;
     struct krn_topk list[RANK_PEOPLE];
+    const struct krn_score s = {.m = min_size(RANK_PEOPLE, r->n - person),
+                                .n = r->m->n_items,
+                                .k = r->d,
+                                .a = r->vec + person * r->d,
+                                .lda = r->d,
+                                .b = r->items,
+                                .ldb = r->d * KRN_PANEL,
+                                .list = list};
 
-    for (size_t p = 0; p < n; p++)
+    for (size_t p = 0; p < s.m; p++)
         list[p] = list_of(r, r->first + person + p, thread * RANK_PEOPLE + p);
-    for (size_t i = 0; i < r->m->n_items; i += RANK_TILE) {
-        const size_t items = min_size(RANK_TILE, r->m->n_items - i);
-
-        tile_product(r, person, n, i, items, thread);
-        for (size_t p = 0; p < n; p++)
-            cpu_ops()->topk_push_f32(&list[p], tile + p * RANK_TILE,
-                                     (uint32_t)i, items);
-    }
-    for (size_t p = 0; p < n; p++)
+    cpu_ops()->score_f32(&s);
+    for (size_t p = 0; p < s.m; p++)
         finish(r, &list[p], r->first + person + p);
 }
 
@@ -173,10 +149,6 @@ static enum err rank_on_cpu(struct ranking *r, struct mem_scratch *s)
 
     r->items = items_in_panels(s, r->m, &r->d);
     vec = mem_take(s, batch, r->d, sizeof(float));
-    r->tile =
-        mem_take(s, par_threads() * RANK_PEOPLE, RANK_TILE, sizeof(float));
-    r->scratch =
-        mem_take_raw(s, par_threads(), KRN_GEMM_SCRATCH, sizeof(float));
     if (s->failed)
         return err_set(ERR_NOMEM, "no memory for ranking");
     r->vec = vec;

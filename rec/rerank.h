@@ -29,6 +29,8 @@ struct rec_lists {
     struct nn_tensor *item;      /* ids [batch][n], or NULL (see `items`) */
     struct nn_tensor *past;      /* ids [batch][REC_PAST], or NULL */
     struct nn_tensor *past_mask; /* [batch][REC_PAST], or NULL */
+    struct nn_tensor *learning;  /* [1]: 1 while learning, 0 when serving; NULL:
+                                    nobody asks (rec/faithful.h) */
     size_t batch, n, features;
     size_t n_items; /* that ids are below; 0 without ids */
     size_t dim;     /* width of the network */
@@ -49,6 +51,7 @@ struct rec_asked {
 
 struct rec_net;
 struct rec_model;
+struct rec_faithful;
 struct rec_lessons;
 
 struct rec_reranker_ways {
@@ -76,6 +79,7 @@ struct rec_reranker {
      * "net/out". */
     struct nn_tensor *(*build)(struct nn_tape *t, const struct rec_lists *l);
     const struct rec_reranker_ways *ways; /* NULL: build */
+    const struct rec_faithful *faithful;  /* the public code's, or NULL */
     bool items; /* reads items and histories: not for ready-made lists */
     bool kin;   /* reads kinship */
     /* Options of rec/model_rerank.c that it reads, of those that not all

@@ -9,7 +9,8 @@
  * public code counts a hundredth of the next place's reward, and so does not
  * see what a click costs below (in the world of rec/clicks.h it is no better
  * than a list by clicks); the state reads what was placed; the best item is
- * taken when serving, the public code draws one; no discriminator.
+ * taken when serving, the public code draws one; no discriminator.  --faithful
+ * has all of these but the discriminator, which the public code does not reach.
  */
 #include <stdlib.h>
 
@@ -26,14 +27,8 @@ static enum err reward(struct rec_judge *j, const struct rec_asked *a, size_t n,
         return err_set(ERR_NOMEM, "no memory for rewards");
     const enum err e = rec_judge_ask(j, a, n, order, p);
 
-    for (size_t b = 0; b < j->batch && e == ERR_OK; b++) {
-        float next = 0;
-
-        for (size_t k = places; k-- > 0;) {
-            next += p[b * n + k];
-            out[b * places + k] = next;
-        }
-    }
+    if (e == ERR_OK)
+        rec_judge_rewards(j, n, places, p, out);
     free(p);
     return e;
 }
@@ -45,4 +40,4 @@ static const struct rec_slate_maker maker = {
 };
 
 REC_SLATE_RERANKER(egr, "a generator that learns from an evaluator (PPO)",
-                   maker, false, "")
+                   maker, false, " faithful")

@@ -77,14 +77,8 @@ static enum err reward(struct rec_judge *j, const struct rec_asked *a, size_t n,
                           : rec_judge_ask(j, a, n, order, r.whole);
 
     (void)wish;
-    for (size_t b = 0; b < j->batch && e == ERR_OK; b++) {
-        float next = 0;
-
-        for (size_t k = places; k-- > 0;) {
-            next += r.whole[b * n + k];
-            out[b * places + k] = next;
-        }
-    }
+    if (e == ERR_OK)
+        rec_judge_rewards(j, n, places, r.whole, out);
     for (size_t k = 0; k < places && e == ERR_OK; k++)
         e = others(j, a, n, order, k, &r, out, places);
     mem_drop(&s);

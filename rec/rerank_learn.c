@@ -34,7 +34,7 @@ static void take_lessons(struct rec_lessons *t, const struct rec_batch *b,
                 there && rec_data_has(all, first + p, b->item[p * list + k]);
             hits += label[k] > 0;
         }
-        if (hits == 0 || hits == b->len[p])
+        if (!t->whole && (hits == 0 || hits == b->len[p]))
             continue;
         memcpy(t->x + t->n * row, b->x + p * row, row * sizeof(*t->x));
         memcpy(t->item + t->n * list, b->item + p * list,
@@ -292,6 +292,8 @@ static enum err pass_step(void *arg, struct rec_step *p, uint64_t epoch,
     w->epoch = epoch + 1;
     nn_tape_set(k->tape, k->label, p->label);
     ERR_TRY(rec_net_set(k, &p->asked));
+    if (k->learning != NULL)
+        nn_tape_fill(k->tape, k->learning, 1);
     ERR_TRY(nn_optim_train(w->optim, k->tape, loss));
     rec_thin_step(&k->thin);
     return ERR_OK;
@@ -311,7 +313,7 @@ static enum err learn_level(struct rec_net *k, const struct rec_model *m,
     enum err e = rec_step_open(&p, k->batch, t);
 
     if (e == ERR_OK)
-        e = rec_lessons_pass(t, &p, m->seed,
+        e = rec_lessons_pass(t, &p, k->seed,
                              rec_thin_passes(&k->thin, (size_t)o->epochs),
                              "learning to re-rank", pass_step, &w);
     rec_step_close(&p);
@@ -428,14 +430,16 @@ enum err rec_net_learn(struct rec_net *k, const struct rec_model *m,
 
     ERR_TRY(rec_net_open(k, m, t->features, t->n_items, batch, t->n > 0));
     /* the last layer begins with nothing to say: the first stage's order */
-    if (nn_params_find(k->params, "net/out/weight") != NULL)
-        ERR_TRY(nn_params_draw(k->params, "net/out/weight",
-                               (struct nn_init){.kind = NN_INIT_ZERO}));
+    for (struct rec_net *x = k; x != NULL; x = x->next) {
+        if (!o->faithful && nn_params_find(x->params, "net/out/weight") != NULL)
+            ERR_TRY(nn_params_draw(x->params, "net/out/weight",
+                                   (struct nn_init){.kind = NN_INIT_ZERO}));
+    }
     if (t->n == 0)
         return ERR_OK;
-    if (k->how->ways == NULL)
-        ERR_TRY(learn_pass(k, m, t));
-    else if (k->how->ways->learn != NULL)
+    for (struct rec_net *x = k; k->how->ways == NULL && x != NULL; x = x->next)
+        ERR_TRY(learn_pass(x, m, t));
+    if (k->how->ways != NULL && k->how->ways->learn != NULL)
         ERR_TRY(k->how->ways->learn(k, m, t));
     return look_back(k, t);
 }

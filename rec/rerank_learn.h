@@ -10,6 +10,7 @@
 #include "rec/thin.h"
 
 #define REC_SPARSE_MOST 16 /* pruned matrices of a network */
+#define REC_MEMBERS_MOST 8 /* networks whose scores are added */
 #define REC_PLACES_MOST 50 /* that are chosen one after the other */
 
 /* Options of the model, as rec/model_rerank.c declares them. */
@@ -18,9 +19,12 @@ struct rec_rerank_opts {
     int64_t candidates, epochs, dim, batch;
     double share, rate, drop, decay;
     struct rec_thin_opts thin;
-    int64_t places, trees, leaves, folds;
+    int64_t places, trees, leaves, folds, kept, members;
     double trade, shrinkage;
+    bool faithful, attributes;
 };
+
+extern const struct opt rec_rerank_rows[];
 
 /* Options that mean nothing to the re-ranker, or wrong ones: ERR_ARG. */
 ERR_CHECK
@@ -34,11 +38,14 @@ struct rec_net {
     struct nn_params *params;
     struct nn_tape *tape; /* of one pass; NULL with ways of its own */
     struct nn_tensor *x, *mask, *keys, *item, *past, *past_mask, *label,
-        *scores;
+        *scores, *learning;
     size_t batch, n, features, n_items;
     void *own; /* of the re-ranker's ways */
     struct rec_thin thin;
     char *layers; /* of a narrow network that was learnt, or NULL; owned */
+    uint64_t seed;
+    struct rec_net *next; /* another network of one pass, whose score is added;
+                             or NULL */
 };
 
 /* training: with labels and a loss.  n_items: ids of items are below it; 0:
@@ -63,7 +70,7 @@ enum err rec_net_narrow(struct rec_net *k, const struct rec_model *m);
 
 /* What a trained network keeps in a model: pack pruned matrices (nothing
  * otherwise), the arrays (at most REC_SPARSE_MOST + 3; returns how many), and
- * their content. */
+ * their content.  Networks that are added have an array each. */
 ERR_CHECK
 enum err rec_net_pack(struct rec_net *k);
 size_t rec_net_arrays(const struct rec_net *k, struct rec_array_spec *spec);
@@ -86,14 +93,16 @@ int rec_by_place(const void *a, const void *b);
 
 struct rec_lessons {
     size_t n, list, features; /* lists, items of each, features */
-    float *x;                 /* [n][list][features] */
-    float *label, *mask;      /* [n][list] */
-    uint64_t *key;            /* [n] */
-    uint32_t *item;           /* [n][list], NN_PAD behind; or NULL */
-    uint32_t *past;           /* [n][REC_PAST], NN_PAD behind; or NULL */
-    size_t n_items;           /* that they are below */
-    const float *kin;         /* [n_items][REC_KIN], or NULL */
-    float *mean, *unit;       /* [features] */
+    bool whole; /* lists without a label are kept: they are to be ordered */
+    float *x;   /* [n][list][features] */
+    float *label, *mask; /* [n][list] */
+    uint64_t *key;       /* [n] */
+    uint32_t *item;      /* [n][list], NN_PAD behind; or NULL */
+    uint32_t *past;      /* [n][REC_PAST], NN_PAD behind; or NULL */
+    size_t n_items;      /* that they are below */
+    bool any_kin; /* kinship is wanted, whatever the model's re-ranker reads */
+    const float *kin;   /* [n_items][REC_KIN], or NULL */
+    float *mean, *unit; /* [features] */
 };
 
 /* Room for `most` lists; list and features are set.  Memory from s. */
@@ -105,6 +114,17 @@ enum err rec_lessons_open(struct rec_lessons *t, struct mem_scratch *s,
 ERR_CHECK
 enum err rec_lessons_add(struct rec_lessons *t, const struct rec_generators *g,
                          const struct rec_data *a, const struct rec_data *all);
+/* What m would learn from (learn), and the lists to be ordered of everybody in
+ * d with the features that it would serve them with (ask; list number u is
+ * person u's, labels are the rows of test, which has d's universe).  The first
+ * stage and the lists are made once; any re-ranker may then learn and order.
+ * Memory from s. */
+ERR_CHECK
+enum err rec_rerank_lists(const struct rec_model *m, const struct rec_data *d,
+                          const struct rec_data *test,
+                          struct rec_lessons *learn, struct rec_lessons *ask,
+                          struct mem_scratch *s);
+
 /* All lists are there: bring their features to mean 0 and deviation 1. */
 void rec_lessons_ready(struct rec_lessons *t);
 /* x[n][w] to mean 0 and deviation 1, and 0 where there is no item. */

@@ -12,6 +12,7 @@
 #include "rec/score.h"
 
 #define LN2 0.69314718055994531
+#define NEAREST ((size_t)5)
 
 static enum err no_memory(void)
 {
@@ -67,6 +68,12 @@ enum err rec_generators_place(struct rec_generators *g, size_t n_items)
 /* --- lists -----------------------------------------------------------------
  */
 
+size_t rec_generators_features(const struct rec_generators *g)
+{
+    return 2 * g->n + 3 + (g->near != NULL ? 2 : 0) +
+           (g->traits != NULL ? REC_TRAIT_FEATURES : 0);
+}
+
 struct maker {
     const struct rec_generators *g;
     const struct rec_query *q;
@@ -75,6 +82,9 @@ struct maker {
     size_t n_items;
     struct krn_topk *top; /* [threads] */
     struct ranked *order; /* [threads][n] */
+    uint16_t *slot; /* [threads][n_items] a candidate's place, from 1; else 0 */
+    float *most;    /* [threads][n][NEAREST] of each candidate, descending */
+    float *taste;   /* [threads][REC_KINDS_MOST] */
 };
 
 struct ranked {
@@ -107,7 +117,7 @@ static void pick(const struct maker *w, size_t p, size_t thread)
         item[k] = k < t->n ? t->id[k] : REC_NOBODY;
 }
 
-/* The three features of generator g, for the first len candidates. */
+/* The two features of generator g, for the first len candidates. */
 static void of_generator(const struct maker *w, size_t p, size_t g,
                          struct ranked *order, float *x, size_t width)
 {
@@ -129,11 +139,10 @@ static void of_generator(const struct maker *w, size_t p, size_t g,
 
     qsort(order, len, sizeof(*order), by_score);
     for (size_t r = 0; r < len; r++) {
-        float *to = x + order[r].at * width + 3 * g;
+        float *to = x + order[r].at * width + 2 * g;
 
         to[0] = (float)(((double)order[r].score - mean) * unit);
         to[1] = (float)(LN2 * krn_log2_f64((double)r + 1));
-        to[2] = (float)(1 / ((double)r + 1));
     }
 }
 
@@ -150,11 +159,74 @@ static void take_past(const struct rec_query *q, size_t p, uint32_t *past)
                                : NN_PAD;
 }
 
+/* Keep the NEAREST largest, descending. */
+static void keep_largest(float *most, float x)
+{
+    size_t at = NEAREST;
+
+    for (; at > 0 && x > most[at - 1]; at--) {
+        if (at < NEAREST)
+            most[at] = most[at - 1];
+    }
+    if (at < NEAREST)
+        most[at] = x;
+}
+
+/* From what of the history the candidates are near: the largest weight and the
+ * mean of the NEAREST largest. */
+static void of_history(const struct maker *w, size_t p, size_t thread, float *x,
+                       size_t width)
+{
+    const struct rec_query *q = w->q;
+    const uint64_t *ptr = rec_model_array(w->g->near, "ptr");
+    const uint32_t *near = rec_model_array(w->g->near, "item");
+    const float *weight = rec_model_array(w->g->near, "weight");
+    const uint32_t *item = w->out->item + p * w->out->n;
+    uint16_t *slot = w->slot + thread * w->n_items;
+    float *most = w->most + thread * w->out->n * NEAREST;
+
+    memset(most, 0, w->out->n * NEAREST * sizeof(*most));
+    for (size_t k = 0; k < w->out->len[p]; k++)
+        slot[item[k]] = (uint16_t)(k + 1);
+    for (size_t r = q->ptr[p]; r < q->ptr[p + 1]; r++) {
+        const size_t j = q->item[r];
+
+        for (uint64_t a = ptr[j]; a < ptr[j + 1]; a++) {
+            if (slot[near[a]] > 0)
+                keep_largest(most + (slot[near[a]] - 1U) * NEAREST, weight[a]);
+        }
+    }
+    for (size_t k = 0; k < w->out->len[p]; k++) {
+        float sum = 0;
+
+        slot[item[k]] = 0;
+        for (size_t e = 0; e < NEAREST; e++)
+            sum += most[k * NEAREST + e];
+        x[k * width] = most[k * NEAREST];
+        x[k * width + 1] = sum / NEAREST;
+    }
+}
+
+/* What attributes say. */
+static void of_attributes(const struct maker *w, size_t p, size_t thread,
+                          float *x, size_t width)
+{
+    const struct rec_query *q = w->q;
+    const uint32_t *item = w->out->item + p * w->out->n;
+    float *taste = w->taste + thread * REC_KINDS_MOST;
+
+    rec_traits_taste(w->g->traits, q->item + q->ptr[p],
+                     q->ptr[p + 1] - q->ptr[p], taste);
+    for (size_t k = 0; k < w->out->len[p]; k++)
+        rec_traits_features(w->g->traits, q->user[p], taste, w->n_items,
+                            item[k], x + k * width);
+}
+
 static void list_task(void *arg, size_t p, size_t thread)
 {
     const struct maker *w = arg;
-    const size_t width = REC_FEATURES(w->g->n), n = w->out->n;
-    float *x = w->out->x + p * n * width;
+    const size_t width = rec_generators_features(w->g), n = w->out->n;
+    float *x = w->out->x + p * n * width, *more = x + 2 * w->g->n + 3;
     const size_t met = w->q->ptr[p + 1] - w->q->ptr[p];
 
     pick(w, p, thread);
@@ -164,12 +236,18 @@ static void list_task(void *arg, size_t p, size_t thread)
         of_generator(w, p, g, w->order + thread * n, x, width);
     for (size_t k = 0; k < w->out->len[p]; k++) {
         const uint32_t i = w->out->item[p * n + k];
-        float *to = x + k * width + 3 * w->g->n;
+        float *to = x + k * width + 2 * w->g->n;
 
         to[0] = (float)(LN2 * krn_log2_f64(1 + (double)w->g->popularity[i]));
         to[1] = w->g->place[i];
         to[2] = (float)(LN2 * krn_log2_f64(1 + (double)met));
     }
+    if (w->g->near != NULL) {
+        of_history(w, p, thread, more, width);
+        more += 2;
+    }
+    if (w->g->traits != NULL)
+        of_attributes(w, p, thread, more, width);
 }
 
 enum err rec_lists_make(const struct rec_generators *g,
@@ -186,6 +264,9 @@ enum err rec_lists_make(const struct rec_generators *g,
         .scores = {out->first},
         .top = mem_take(&s, par_threads(), 1, sizeof(*w.top)),
         .order = mem_take(&s, par_threads(), out->n, sizeof(*w.order)),
+        .slot = mem_take(&s, par_threads(), n_items, sizeof(*w.slot)),
+        .most = mem_take(&s, par_threads(), out->n * NEAREST, sizeof(*w.most)),
+        .taste = mem_take(&s, par_threads(), REC_KINDS_MOST, sizeof(*w.taste)),
     };
     enum err e = ERR_OK;
 

@@ -2,9 +2,11 @@
  * rec/rerank_lists.h - candidates of a first stage, and what is known of each.
  *
  * Features of a candidate, all from the generators and their training rows: for
- * each generator its score in deviations from the list's mean, the logarithm
- * and the reciprocal of its rank in the list; the item's popularity (logarithm,
- * and rank among all items), and the length of the person's history.
+ * each generator its score in deviations from the list's mean and the logarithm
+ * of its rank in the list; the item's popularity (logarithm, and rank among all
+ * items), and the length of the person's history; where itemknn is among the
+ * generators, the largest of its weights from the history to the candidate, and
+ * the mean of the five largest; with attributes, those of rec/traits.h.
  */
 #ifndef REC_RERANK_LISTS_H
 #define REC_RERANK_LISTS_H
@@ -16,16 +18,25 @@
 #include "base/mem.h"
 #include "rec/model.h"
 #include "rec/rerank.h"
+#include "rec/traits.h"
 
 #define REC_GENERATORS 4
-#define REC_FEATURES(g) (3 * (g) + 3)
+#define REC_FEATURES_MOST (2 * REC_GENERATORS + 5 + REC_TRAIT_FEATURES)
 
 struct rec_generators {
     struct rec_model *part[REC_GENERATORS]; /* [0] makes the candidates */
     size_t n;
     const uint32_t *popularity; /* [n_items] rows that the parts learnt from */
     float *place;               /* [n_items] share of items less popular */
+    const struct rec_model *near; /* the part that is itemknn, or NULL */
+    const struct rec_traits
+        *traits; /* &own, or NULL: attributes are not read */
+    struct rec_traits own;
+    struct mem_scratch s; /* what own is made of, where it is no view */
 };
+
+/* Features of a candidate. */
+size_t rec_generators_features(const struct rec_generators *g);
 
 /* Lists of a batch of people. */
 struct rec_batch {
@@ -33,7 +44,7 @@ struct rec_batch {
     uint32_t *item; /* [people][n], best of the first stage first */
     size_t *len;    /* [people] */
     uint32_t *past; /* [people][REC_PAST] of the history, NN_PAD behind */
-    float *x;       /* [people][n][REC_FEATURES] raw; 0 behind len */
+    float *x;       /* [people][n][features] raw; 0 behind len */
     float *first;   /* [people][n_items] scores of the first stage */
 };
 

@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/rng.h"
+#include "rec/faithful.h"
 #include "rec/rerank_learn.h"
 
-void rec_net_free(struct rec_net *k)
+static void free_one(struct rec_net *k)
 {
     if (k->how != NULL && k->how->ways != NULL && k->how->ways->close != NULL)
         k->how->ways->close(k);
@@ -17,6 +19,20 @@ void rec_net_free(struct rec_net *k)
     free(k->layers);
     nn_tape_free(k->tape);
     nn_params_free(k->params);
+}
+
+void rec_net_free(struct rec_net *k)
+{
+    struct rec_net *next = k->next;
+
+    free_one(k);
+    while (next != NULL) {
+        struct rec_net *now = next;
+
+        next = now->next;
+        free_one(now);
+        free(now);
+    }
 }
 
 /* The first stage's score (column 0) times a weight of its own. */
@@ -51,7 +67,10 @@ static enum err open_pass(struct rec_net *k, const struct rec_rerank_opts *o,
         k->past_mask = nn_tape_input(k->tape, "past_mask", 2,
                                      (size_t[]){k->batch, REC_PAST});
     }
+    if (o->faithful)
+        k->learning = nn_tape_input(k->tape, "learning", 1, (size_t[]){1});
     const struct rec_lists l = {
+        .learning = k->learning,
         .x = k->x,
         .mask = k->mask,
         .keys = k->keys,
@@ -66,10 +85,17 @@ static enum err open_pass(struct rec_net *k, const struct rec_rerank_opts *o,
         .drop = o->drop,
     };
 
-    k->scores = nn_map_add(k->tape, k->how->build(k->tape, &l),
-                           first_stage(k->tape, &l));
-    if (training) {
+    if (training)
         k->label = nn_tape_input(k->tape, "label", 2, list);
+    if (o->faithful) {
+        k->scores = k->how->faithful->build(k->tape, &l);
+        if (training)
+            loss = k->how->faithful->loss(k->tape, &l, k->scores, k->label);
+    } else {
+        k->scores = nn_map_add(k->tape, k->how->build(k->tape, &l),
+                               first_stage(k->tape, &l));
+    }
+    if (training && !o->faithful) {
         loss = nn_reduce_mean(
             k->tape, nn_loss_list(k->tape, k->scores, k->label, k->mask), NULL);
     }
@@ -78,23 +104,25 @@ static enum err open_pass(struct rec_net *k, const struct rec_rerank_opts *o,
 }
 
 /* layers: what a narrow network is built by, n_layers bytes; or NULL. */
-static enum err open_net(struct rec_net *k, const struct rec_model *m,
+static enum err open_one(struct rec_net *k, const struct rec_model *m,
                          size_t features, size_t n_items, size_t batch,
-                         bool training, const char *layers, size_t n_layers)
+                         bool training, uint64_t seed, const char *layers,
+                         size_t n_layers)
 {
     const struct rec_rerank_opts *o = m->opts;
 
     *k = (struct rec_net){.batch = batch,
                           .n = (size_t)o->candidates,
                           .features = features,
-                          .n_items = n_items};
+                          .n_items = n_items,
+                          .seed = seed};
     ERR_TRY(rec_reranker_find(o->ranker, &k->how));
     if (k->how->items && n_items == 0)
         return err_set(ERR_ARG,
                        "--ranker %s reads items and histories, which "
                        "ready-made lists do not have",
                        o->ranker);
-    ERR_TRY(nn_params_new(&k->params, NN_F32, m->seed));
+    ERR_TRY(nn_params_new(&k->params, NN_F32, seed));
     if (layers != NULL)
         ERR_TRY(rec_thin_narrow(k->params, layers, n_layers));
     return k->how->ways != NULL ? k->how->ways->open(k, m, training)
@@ -105,7 +133,20 @@ enum err rec_net_open(struct rec_net *k, const struct rec_model *m,
                       size_t features, size_t n_items, size_t batch,
                       bool training)
 {
-    return open_net(k, m, features, n_items, batch, training, NULL, 0);
+    const struct rec_rerank_opts *o = m->opts;
+    struct rec_net *last = k;
+
+    ERR_TRY(
+        open_one(k, m, features, n_items, batch, training, m->seed, NULL, 0));
+    for (uint64_t i = 1; i < (uint64_t)o->members; i++) {
+        last->next = mem_array(1, sizeof(*last->next));
+        if (last->next == NULL)
+            return err_set(ERR_NOMEM, "no memory for networks");
+        last = last->next;
+        ERR_TRY(open_one(last, m, features, n_items, batch, training,
+                         rng_derive(m->seed, RNG_INIT, i), NULL, 0));
+    }
+    return ERR_OK;
 }
 
 enum err rec_net_narrow(struct rec_net *k, const struct rec_model *m)
@@ -114,8 +155,8 @@ enum err rec_net_narrow(struct rec_net *k, const struct rec_model *m)
     char *layers;
 
     ERR_TRY(rec_thin_layers(&k->thin, &layers));
-    enum err e = open_net(&small, m, k->features, k->n_items, k->batch, false,
-                          layers, strlen(layers));
+    enum err e = open_one(&small, m, k->features, k->n_items, k->batch, false,
+                          m->seed, layers, strlen(layers));
 
     small.layers = layers;
     if (e != ERR_OK) {
@@ -142,15 +183,31 @@ enum err rec_net_set(struct rec_net *k, const struct rec_asked *a)
     return ERR_OK;
 }
 
+/* Add what the other networks say. */
+static enum err add_others(struct rec_net *k, const struct rec_asked *a,
+                           float *value)
+{
+    float *other = mem_array(k->batch * k->n, sizeof(*other));
+    const enum err e = other == NULL ? err_set(ERR_NOMEM, "no memory to order")
+                                     : rec_net_order(k->next, a, other);
+
+    for (size_t i = 0; i < k->batch * k->n && e == ERR_OK; i++)
+        value[i] += other[i];
+    free(other);
+    return e;
+}
+
 enum err rec_net_order(struct rec_net *k, const struct rec_asked *a,
                        float *value)
 {
     if (k->how->ways != NULL)
         return k->how->ways->order(k, a, value);
     ERR_TRY(rec_net_set(k, a));
+    if (k->learning != NULL)
+        nn_tape_fill(k->tape, k->learning, 0);
     ERR_TRY(nn_tape_forward(k->tape));
     nn_tape_get(k->tape, k->scores, value);
-    return ERR_OK;
+    return k->next != NULL ? add_others(k, a, value) : ERR_OK;
 }
 
 /* --- in a model ------------------------------------------------------------
@@ -212,12 +269,19 @@ static size_t dense_size(const struct rec_net *k)
     return dense_part(k->params, number, k->thin.n_packed, NULL, false);
 }
 
+static const char *const other_name[REC_MEMBERS_MOST] = {
+    "net", "net1", "net2", "net3", "net4", "net5", "net6", "net7"};
+
 size_t rec_net_arrays(const struct rec_net *k, struct rec_array_spec *spec)
 {
+    const struct rec_net *other = k->next;
     size_t n = 0, words;
 
     if (dense_size(k) > 0)
         spec[n++] = (struct rec_array_spec){"net", STO_F32, dense_size(k), 1};
+    for (size_t i = 1; other != NULL; other = other->next)
+        spec[n++] = (struct rec_array_spec){other_name[i++], STO_F32,
+                                            dense_size(other), 1};
     for (size_t i = 0; i < k->thin.n_packed; i++)
         spec[n++] = (struct rec_array_spec){
             sparse_name[i], STO_U32,
@@ -245,6 +309,12 @@ void rec_net_store(const struct rec_net *k, struct rec_model *m)
                          rec_model_array(m, "net"), false);
     if (k->layers != NULL)
         memcpy(rec_model_array(m, "layers"), k->layers, strlen(k->layers));
+    size_t member = 1;
+
+    for (const struct rec_net *other = k->next; other != NULL;
+         other = other->next)
+        (void)dense_part(other->params, NULL, 0,
+                         rec_model_array(m, other_name[member++]), false);
     if (n > 0)
         memcpy(rec_model_array(m, "own"), words, n * sizeof(*words));
 }
@@ -283,6 +353,21 @@ static enum err load_params(struct rec_net *k, const struct rec_model *m)
     return ERR_OK;
 }
 
+static enum err load_others(struct rec_net *k, const struct rec_model *m)
+{
+    size_t i = 1;
+
+    for (struct rec_net *x = k->next; x != NULL; x = x->next, i++) {
+        const size_t n = dense_part(x->params, NULL, 0, NULL, false);
+
+        if (!rec_model_has(m, other_name[i], STO_F32, n, 1))
+            return damaged();
+        (void)dense_part(x->params, NULL, 0, rec_model_array(m, other_name[i]),
+                         true);
+    }
+    return ERR_OK;
+}
+
 static enum err load_own(struct rec_net *k, const struct rec_model *m)
 {
     const struct sto_array *a = rec_thin_array(m, "own");
@@ -302,17 +387,19 @@ enum err rec_net_load(struct rec_net *k, const struct rec_model *m,
     const struct rec_rerank_opts *o = m->opts;
 
     if (layers != NULL && (layers->type != STO_U8 || layers->cols != 1 ||
-                           !rec_thin_narrows(&o->thin)))
+                           !rec_thin_narrows(&o->thin) || o->members > 1))
         return damaged();
-    ERR_TRY(open_net(k, m, features, m->n_items, batch, false,
-                     layers != NULL ? layers->data : NULL,
-                     layers != NULL ? layers->rows : 0));
+    ERR_TRY(layers != NULL
+                ? open_one(k, m, features, m->n_items, batch, false, m->seed,
+                           layers->data, layers->rows)
+                : rec_net_open(k, m, features, m->n_items, batch, false));
     if (!rec_model_has(m, "mean", STO_F32, features, 1) ||
         !rec_model_has(m, "unit", STO_F32, features, 1) ||
         (k->how->kin && m->n_items > 0 &&
          !rec_model_has(m, "kin", STO_F32, m->n_items, REC_KIN)))
         return damaged();
     ERR_TRY(load_params(k, m));
+    ERR_TRY(load_others(k, m));
     return load_own(k, m);
 }
 

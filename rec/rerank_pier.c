@@ -2,7 +2,7 @@
  * rec/rerank_pier.c - all orders of the first five, of which an evaluator reads
  * the most fitting.
  *
- * Of the 120 orders of the first PLACES items the KEPT whose vectors (items
+ * Of the 120 orders of the first PLACES items the --kept whose vectors (items
  * weighed by how much their place is looked at) are nearest to the list's as a
  * whole, by bits of random hyperplanes, are read by an evaluator with attention
  * over all of them; the one with the most expected clicks is shown, and the
@@ -11,8 +11,9 @@
  *
  * Source: Shi et al., PIER: permutation-level interest-based end-to-end
  * re-ranking framework in e-commerce, KDD 2023.  Differs: lists come without
- * a history of pages, so that interest is the mean of the list's items; the
- * order as it was is always among the kept.
+ * a history of pages, so that interest is the mean of the list's items; all
+ * orders are kept unless --kept says less (published: 20); the order as it was
+ * is always among them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,6 @@
 
 #define PLACES ((size_t)5)
 #define ORDERS ((size_t)120)
-#define KEPT ((size_t)60)
 #define BITS ((size_t)32)
 #define CONTRAST 0.01 /* weight of the vectors' loss */
 
@@ -40,9 +40,10 @@ struct own {
     float *vec, *wish, *plane;    /* [batch][m][dim], [batch][dim],
                                      [BITS][dim] */
     float *value;                 /* [batch][m] */
-    uint8_t *kept;                /* [batch][KEPT] numbers of orders */
-    double *best;                 /* [batch] */
-    uint8_t *shown;               /* [batch] */
+    uint8_t *kept;                /* [batch][n_kept] numbers of orders */
+    size_t n_kept;
+    double *best;   /* [batch] */
+    uint8_t *shown; /* [batch] */
     uint8_t perm[ORDERS][PLACES];
     size_t n_perm;
 };
@@ -146,7 +147,7 @@ static enum err take_room(struct own *w)
     w->wish = mem_take(&w->s, w->batch, w->dim, sizeof(float));
     w->plane = mem_take(&w->s, BITS, w->dim, sizeof(float));
     w->value = mem_take(&w->s, w->batch, w->m, sizeof(float));
-    w->kept = mem_take(&w->s, w->batch, KEPT, 1);
+    w->kept = mem_take(&w->s, w->batch, w->n_kept, 1);
     w->best = mem_take(&w->s, w->batch, 1, sizeof(double));
     w->shown = mem_take(&w->s, w->batch, 1, 1);
     if (w->s.failed)
@@ -172,6 +173,7 @@ static enum err open_orders(struct rec_net *k, const struct rec_model *m,
     w->features = k->features;
     w->dim = (size_t)o->dim;
     w->seed = m->seed;
+    w->n_kept = (size_t)o->kept;
     make_orders(w, now, 0, 0);
     ERR_TRY(take_room(w));
     ERR_TRY(nn_tape_new(&w->tape, k->params));
@@ -274,13 +276,13 @@ static unsigned differ(uint32_t a, uint32_t b)
     return (unsigned)__builtin_popcount(a ^ b);
 }
 
-/* The KEPT orders that are nearest to the list as a whole; the order as it was
- * comes first whatever its distance. */
+/* The n_kept orders that are nearest to the list as a whole; the order as it
+ * was comes first whatever its distance. */
 static void keep_nearest(struct own *w, size_t b)
 {
     double item[PLACES][BITS], dot[BITS];
     unsigned far[ORDERS];
-    uint8_t *kept = w->kept + b * KEPT;
+    uint8_t *kept = w->kept + b * w->n_kept;
     size_t n = 0;
 
     for (size_t h = 0; h < BITS; h++) {
@@ -299,13 +301,13 @@ static void keep_nearest(struct own *w, size_t b)
         far[p] = differ(bits_of(dot), wish);
     }
     kept[n++] = 0;
-    for (unsigned d = 0; d <= BITS && n < KEPT; d++) {
-        for (size_t p = 1; p < w->n_perm && n < KEPT; p++) {
+    for (unsigned d = 0; d <= BITS && n < w->n_kept; d++) {
+        for (size_t p = 1; p < w->n_perm && n < w->n_kept; p++) {
             if (far[p] == d)
                 kept[n++] = (uint8_t)p;
         }
     }
-    for (; n < KEPT; n++)
+    for (; n < w->n_kept; n++)
         kept[n] = 0;
 }
 
@@ -314,7 +316,7 @@ static enum err compare(struct own *w, const struct rec_asked *a, size_t r,
                         uint8_t *now)
 {
     for (size_t b = 0; b < w->batch; b++)
-        now[b] = w->kept[b * KEPT + r];
+        now[b] = w->kept[b * w->n_kept + r];
     set_lists(w, a->x, a->mask, a->key, now);
     ERR_TRY(nn_tape_forward(w->tape));
     nn_tape_get(w->tape, w->p, w->value);
@@ -350,7 +352,7 @@ static enum err order(struct rec_net *k, const struct rec_asked *a,
     nn_tape_get(w->tape, w->interest, w->wish);
     for (size_t b = 0; b < w->batch; b++)
         keep_nearest(w, b);
-    for (size_t r = 0; r < KEPT && r < w->n_perm && e == ERR_OK; r++)
+    for (size_t r = 0; r < w->n_kept && r < w->n_perm && e == ERR_OK; r++)
         e = compare(w, a, r, now);
     for (size_t b = 0; b < w->batch; b++) {
         for (size_t c = 0; c < w->n; c++)
@@ -374,5 +376,5 @@ const struct rec_reranker rec_reranker_pier = {
     .name = "pier",
     .help = "all orders of the first five, the best by an evaluator",
     .ways = &ways,
-    .reads = "epochs dim batch rate drop decay",
+    .reads = "epochs dim batch rate drop decay kept",
 };

@@ -87,6 +87,7 @@ static void build(struct rec_slate *g, const struct rec_rerank_opts *o)
         g->tape, nn_shape_slice(g->tape, g->x, 2, 0, 1),
         nn_linear_param(g->tape, "net/first", 2, (size_t[]){1, 1}, one), false);
     const struct rec_lists l = {.mask = g->mask, .batch = g->batch, .n = g->n};
+    struct nn_tensor *score;
     struct state s = {NULL, NULL};
 
     first = nn_shape_as(g->tape, first, 2, list);
@@ -102,10 +103,10 @@ static void build(struct rec_slate *g, const struct rec_rerank_opts *o)
             nn_tape_ids(g->tape, "before", 2, (size_t[]){g->batch, 1});
         g->shut[k] = nn_tape_input(g->tape, "shut", 2, list);
         step_state(g, &s, nn_shape_pick(g->tape, item, g->before[k]), dim);
-        g->logit[k] = nn_map_add(
-            g->tape,
-            nn_map_add(g->tape, place_scores(g, seen, s.h, steer, dim), first),
-            g->shut[k]);
+        score = place_scores(g, seen, s.h, steer, dim);
+        if (!g->faithful)
+            score = nn_map_add(g->tape, score, first);
+        g->logit[k] = nn_map_add(g->tape, score, g->shut[k]);
         nn_tape_keep(g->tape, g->logit[k]);
     }
 }
@@ -126,6 +127,26 @@ static struct nn_tensor *among_open(struct rec_slate *g, size_t k)
     return nn_loss_list(g->tape, g->logit[k], g->label, g->open_now[k]);
 }
 
+/* The public code's: how far the least of what was taken stays below the best
+ * of what was not, and one more, of what is open. */
+static struct nn_tensor *hinge(struct rec_slate *g, size_t k)
+{
+    struct nn_tape *t = g->tape;
+    struct nn_tensor *shut = nn_map_scale(t, g->shut[k], 2, 0);
+    struct nn_tensor *taken = nn_map_scale(t, g->logit[k], -1, 0);
+    struct nn_tensor *other =
+        nn_map_add(t, g->logit[k],
+                   nn_map_scale(t, g->untaken, -(double)SHUT, (double)SHUT));
+
+    /* -(score + shut) + 2 shut: what is shut is as low as before */
+    taken = nn_map_add(t, nn_map_add(t, taken, shut),
+                       nn_map_scale(t, g->untaken, (double)SHUT, 0));
+    taken = nn_reduce_axis_max(t, taken, 1);
+    other = nn_reduce_axis_max(t, other, 1);
+    return nn_map(t, nn_map_scale(t, nn_map_add(t, taken, other), 1, 1),
+                  NN_RELU);
+}
+
 static void add_loss(struct rec_slate *g)
 {
     const size_t shape[2] = {g->places, g->batch};
@@ -133,12 +154,15 @@ static void add_loss(struct rec_slate *g)
     const double share = 1 / (double)(g->batch * g->places);
 
     g->worth = nn_tape_input(g->tape, "worth", 2, shape);
-    if (g->kind->loss == REC_SLATE_LABELS)
+    if (g->kind->loss == REC_SLATE_LABELS) {
         g->label =
             nn_tape_input(g->tape, "label", 2, (size_t[]){g->batch, g->n});
+        g->untaken =
+            nn_tape_input(g->tape, "untaken", 2, (size_t[]){g->batch, g->n});
+    }
     for (size_t k = 0; k < g->places; k++) {
         if (g->kind->loss == REC_SLATE_LABELS) {
-            cost[k] = among_open(g, k);
+            cost[k] = g->faithful ? hinge(g, k) : among_open(g, k);
             continue;
         }
         g->placed[k] = nn_tape_ids(g->tape, "placed", 1, &g->batch);
@@ -182,7 +206,8 @@ enum err rec_slate_open(struct rec_slate *g, struct nn_params *params,
                             .batch = batch,
                             .n = n,
                             .features = features,
-                            .places = places};
+                            .places = places,
+                            .faithful = o->faithful};
     g->open = mem_take(&g->s, batch, n, sizeof(*g->open));
     g->value = mem_take(&g->s, batch, n, sizeof(*g->value));
     g->last = mem_take(&g->s, batch, 1, sizeof(*g->last));
@@ -248,15 +273,18 @@ static size_t best_of(const float *score, const float *open, size_t n)
     return at;
 }
 
-static size_t draw_of(const float *score, const float *open, size_t n, double u)
+/* even: whatever the scores. */
+static size_t draw_of(const float *score, const float *open, size_t n, double u,
+                      bool even)
 {
     const size_t top = best_of(score, open, n);
     double weight[REC_LIST_MOST], sum = 0;
     size_t last = top;
 
     for (size_t c = 0; c < n; c++) {
-        const double far =
-            open[c] >= 0 ? (double)score[c] - (double)score[top] : -100;
+        const double far = open[c] < 0 ? -100
+                           : even      ? 0
+                                       : (double)score[c] - (double)score[top];
 
         weight[c] = far > -60 ? krn_exp2_f64(LOG2_E * far) : 0;
         sum += weight[c];
@@ -310,7 +338,8 @@ enum err rec_slate_choose(struct rec_slate *g, const struct rec_asked *a,
                     ? best_of(score, open, g->n)
                     : draw_of(score, open, g->n,
                               rng_f64(rng_derive(draw, RNG_NOISE, a->key[b]),
-                                      RNG_NOISE, k * g->batch + b));
+                                      RNG_NOISE, k),
+                              g->even);
 
             g->last[b] = at < g->n ? (uint32_t)at : NN_PAD;
             if (at == g->n)
@@ -336,7 +365,8 @@ static void set_open(struct rec_slate *g, size_t k)
 
     for (size_t e = 0; e < g->batch * g->n; e++)
         g->value[e] = g->open[e] >= 0 ? 1 : 0;
-    nn_tape_set(g->tape, g->open_now[k], g->value);
+    if (g->open_now[k] != NULL)
+        nn_tape_set(g->tape, g->open_now[k], g->value);
     for (size_t b = 0; b < g->batch; b++)
         nn_tape_put(g->tape, g->worth, k * g->batch + b, weight);
 }
@@ -345,8 +375,11 @@ enum err rec_slate_follow(struct rec_slate *g, const struct rec_asked *a,
                           const uint32_t *order, const float *label)
 {
     set_lists(g, a);
-    if (label != NULL)
+    if (label != NULL) {
         nn_tape_set(g->tape, g->label, label);
+        for (size_t e = 0; e < g->batch * g->n; e++)
+            nn_tape_put(g->tape, g->untaken, e, !(label[e] > 0));
+    }
     for (size_t k = 0; k < g->places; k++) {
         ERR_TRY(ask(g, k));
         if (label != NULL)
@@ -360,6 +393,8 @@ enum err rec_slate_follow(struct rec_slate *g, const struct rec_asked *a,
         }
         if (label == NULL)
             ERR_TRY(nn_tape_set_ids(g->tape, g->placed[k], g->last));
+        for (size_t b = 0; b < g->batch && g->faithful; b++)
+            g->last[b] = a->mask[b * g->n + k] > 0 ? (uint32_t)k : NN_PAD;
     }
     return nn_tape_forward_to(g->tape, g->loss, false);
 }

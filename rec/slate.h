@@ -38,11 +38,15 @@ struct rec_slate {
     struct nn_tensor *placed[REC_PLACES_MOST];   /* ids [batch] */
     struct nn_tensor *open_now[REC_PLACES_MOST]; /* [batch][n] */
     struct nn_tensor *label;                     /* [batch][n] */
+    struct nn_tensor *untaken;                   /* [batch][n]: without one */
     struct nn_tensor *worth; /* [places][batch]: weights, rewards, advantages */
     struct nn_tensor *cost;  /* [places][batch]: -ln p of what was placed */
     struct nn_tensor *old;   /* [places][batch]: ln p when it was placed */
     struct nn_tensor *loss;
     size_t batch, n, features, places;
+    bool faithful; /* the public code's defects: while it follows an order, the
+                      state reads the list as it was given; no first stage */
+    bool even;     /* draws are even, whatever the scores say */
     struct mem_scratch s;
     float *open, *value; /* [batch][n] */
     uint32_t *last;      /* [batch] */

@@ -15,11 +15,13 @@
 #include "rec/slate.h"
 
 #define REPEATS ((size_t)5)
+#define EXPLORED 0.2 /* of the batches, of a faithful generator */
 
 struct own {
     struct rec_slate g;
     const struct rec_slate_maker *how;
     double wish;     /* when serving */
+    uint64_t draw;   /* 0: the best each time */
     uint32_t *order; /* [batch][n] */
 };
 
@@ -34,6 +36,7 @@ enum err rec_slate_ways_open(struct rec_net *k, const struct rec_model *m,
     k->own = w;
     *w = (struct own){.how = how,
                       .wish = o->trade,
+                      .draw = o->faithful ? m->seed | 1 : 0,
                       .order = mem_array(k->batch * k->n, sizeof(*w->order))};
     if (w->order == NULL)
         return err_set(ERR_NOMEM, "no memory for a generator of lists");
@@ -59,7 +62,7 @@ enum err rec_slate_ways_order(struct rec_net *k, const struct rec_asked *a,
 
     rec_slate_steer(&w->g, w->wish);
     nn_tape_training(w->g.tape, false);
-    ERR_TRY(rec_slate_choose(&w->g, a, 0, w->order));
+    ERR_TRY(rec_slate_choose(&w->g, a, w->draw, w->order));
     rec_slate_values(&w->g, w->order, value);
     return ERR_OK;
 }
@@ -115,6 +118,15 @@ static uint64_t draw_name(const struct lesson *l, size_t repeat)
     return rng_derive(l->seed, RNG_NOISE, l->steps * REPEATS + repeat) | 1;
 }
 
+/* The public code explores: of every fifth batch, lists by even draws. */
+static void explore(struct lesson *l)
+{
+    struct rec_slate *g = &l->w->g;
+
+    g->even = g->faithful && rng_f64(rng_derive(l->seed, RNG_PROJECT, 1),
+                                     RNG_PROJECT, l->steps) < EXPLORED;
+}
+
 /* What was taken comes before what was not, along lists that it makes. */
 static enum err label_step(void *arg, struct rec_step *p, uint64_t epoch,
                            double *loss)
@@ -123,7 +135,9 @@ static enum err label_step(void *arg, struct rec_step *p, uint64_t epoch,
     struct rec_slate *g = &l->w->g;
 
     (void)epoch;
+    explore(l);
     ERR_TRY(rec_slate_choose(g, &p->asked, draw_name(l, 0), l->order[0]));
+    g->even = false;
     ERR_TRY(rec_slate_follow(g, &p->asked, l->order[0], p->label));
     l->steps++;
     return descend(l, loss);
@@ -160,6 +174,7 @@ static enum err try_lists(struct lesson *l, struct rec_step *p, double wish)
     struct rec_slate *g = &l->w->g;
 
     nn_tape_training(g->tape, false);
+    explore(l);
     for (size_t r = 0; r < REPEATS; r++) {
         ERR_TRY(rec_slate_choose(g, &p->asked, draw_name(l, r), l->order[r]));
         ERR_TRY(l->w->how->reward(&l->judge, &p->asked, g->n, g->places,
@@ -174,6 +189,7 @@ static enum err try_lists(struct lesson *l, struct rec_step *p, double wish)
         for (size_t e = 0; e < g->batch * g->places; e++)
             l->old[r][e] = -l->old[r][e];
     }
+    g->even = false;
     nn_tape_training(g->tape, true);
     return ERR_OK;
 }
@@ -186,8 +202,10 @@ static enum err reward_step(void *arg, struct rec_step *p, uint64_t epoch,
     double wish = 1, last = 0;
 
     (void)epoch;
-    if (g->kind->steered)
-        wish = rng_f64(l->seed, RNG_PROJECT, l->steps);
+    if (g->kind->steered) { /* a quarter of the steps at each end */
+        wish = 2 * rng_f64(l->seed, RNG_PROJECT, l->steps) - 0.5;
+        wish = wish < 0 ? 0 : wish > 1 ? 1 : wish;
+    }
     rec_slate_steer(g, wish);
     ERR_TRY(try_lists(l, p, wish));
     for (size_t r = 0; r < REPEATS; r++) {

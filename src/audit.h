@@ -18,6 +18,7 @@ struct cmd_audited {
     char **name;  /* [users], then [items]: ids; in the order of rows */
     char **about; /* [items] their attributes as JSON, or "" */
     size_t n_names, n_about;
+    bool encrypted; /* the store: so are copies of it */
 };
 /* name: of the model, or NULL: the only one. */
 ERR_CHECK

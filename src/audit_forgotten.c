@@ -307,7 +307,8 @@ static enum err list_items(struct sto_import *im, const struct cmd_audited *a)
 static enum err copy_some(const char *dir, const struct cmd_audited *a,
                           const uint8_t *control, bool open)
 {
-    const struct sto_import_opts opts = {.format = STO_AUTO, .open = open};
+    const struct sto_import_opts opts = {
+        .format = STO_AUTO, .open = open, .encrypt = a->encrypted};
     const struct rec_data *d = &a->rows;
     struct sto_row *row = mem_array(d->n_rows, sizeof(*row));
     struct sto_import *im = NULL;

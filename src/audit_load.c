@@ -47,6 +47,8 @@ enum err cmd_audit_load(struct cmd_audited *out, const struct cmd_common *c,
         e = rec_data_load(&out->rows, o.v);
     if (e == ERR_OK)
         e = read_names(out, o.v);
+    if (e == ERR_OK)
+        out->encrypted = sto_view_encrypted(o.v);
     out->info = o.info;
     o.info = (struct sto_model){.seconds = 0};
     cmd_ui_close(&o);

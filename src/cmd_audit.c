@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attack/dl_faithful.h"
 #include "attack/report.h"
 #include "attack/serve.h"
 #include "attack/vectors.h"
@@ -15,7 +16,8 @@ static struct values {
     const char *attack, *report, *scores, *vectors, *name, *setting, *unit;
     const char *target[4], *shadow[4];
     double bound;
-    int64_t refs, length, people, certificate;
+    int64_t refs, length, people, certificate, faithful_epochs;
+    bool faithful;
     const char *histories;
 } v;
 
@@ -27,6 +29,11 @@ static struct values {
 static const struct opt rows[] = {
     {"attack", 0, OPT_TEXT, AT(attack), "all", 0, 0, "A,B",
      "which attacks (`recd list attacks`), or all"},
+    {"faithful", 0, OPT_BOOL, AT(faithful), NULL, 0, 0, NULL,
+     "attacks as their programs do them, defects included (dl-mia, st-mia, "
+     "sf-mia)"},
+    {"faithful-epochs", 0, OPT_INT, AT(faithful_epochs), "10", 1, ATK_DL_EPOCHS,
+     "N", "of dl-mia's encoders, other phases in proportion; published: 200"},
     {"name", 0, OPT_TEXT, AT(name), NULL, 0, 0, "NAME",
      "the model whose way of training is audited (else the only one)"},
     {"references", 0, OPT_INT, AT(refs), "16", 2, 64, "N",
@@ -96,6 +103,29 @@ static enum err choose(struct chosen *out)
         word += n + (word[n] == ',');
     }
     return out->n > 0 ? ERR_OK : err_set(ERR_ARG, "--attack names no attack");
+}
+
+/* Whether all of them have a published form of their own, where that is wanted;
+ * and whether one is wanted that takes so long as to be shortened. */
+static enum err check_faithful(const struct chosen *c)
+{
+    static const struct opt_use long_forms[] = {{"faithful-epochs", 1},
+                                                {NULL, 0}};
+    bool is_long = false;
+
+    for (size_t i = 0; i < c->n; i++)
+        is_long = is_long || strcmp(c->attack[i]->name, "dl-mia") == 0;
+    ERR_TRY(opt_check_use(rows, &v, long_forms, v.faithful && is_long,
+                          "an audit without --faithful --attack dl-mia"));
+    for (size_t i = 0; i < c->n && v.faithful; i++) {
+        if (c->attack[i]->faithful == NULL)
+            return err_set(ERR_ARG,
+                           "--faithful means nothing to %s, which has no other "
+                           "published form: name attacks that have one "
+                           "(--attack dl-mia,st-mia,sf-mia)",
+                           c->attack[i]->name);
+    }
+    return ERR_OK;
 }
 
 /* --- the case ------------------------------------------------------------- */
@@ -383,6 +413,9 @@ static int membership(const struct cmd_common *c, bool files)
                                 : choose(&chosen);
 
     if (e == ERR_OK)
+        e = check_faithful(&chosen);
+
+    if (e == ERR_OK)
         e = files ? case_of_files(&attacked, &r)
                   : case_of_model(c, &attacked, &canaries, &r);
     if (e == ERR_OK) {
@@ -394,6 +427,8 @@ static int membership(const struct cmd_common *c, bool files)
                         attacked.shadow.n);
         atk_report_fact(&r, "made by", "recd %s, seed %lld", PACKAGE_VERSION,
                         (long long)c->seed);
+        attacked.faithful = v.faithful;
+        attacked.epochs = (size_t)v.faithful_epochs;
         e = judge_all(&chosen, &r, judged, &canaries);
     }
     if (e == ERR_OK)
@@ -423,6 +458,8 @@ enum mode { OF_MODEL = 1, OF_FILES = 2, OF_REHEARSAL = 4, OF_CERTIFICATE = 8 };
 /* What an option is for, where that is not everything. */
 static const struct opt_use meant_for[] = {
     {"attack", OF_MEMBERS},
+    {"faithful", OF_MEMBERS},
+    {"faithful-epochs", OF_MEMBERS},
     {"name", OF_MODEL | OF_REHEARSAL | OF_CERTIFICATE},
     {"references", OF_MODEL | OF_REHEARSAL | OF_CERTIFICATE},
     {"people", OF_REHEARSAL},

@@ -6,7 +6,7 @@
 #include "src/rerank.h"
 
 static struct values {
-    const char *name, *rerank, *k;
+    const char *name, *rerank, *k, *category;
     int64_t level;
     double trade;
 } v;
@@ -20,6 +20,9 @@ static const struct opt rows[] = {
      "ceiling"},
     {"k", 'k', OPT_TEXT, AT(k), "10,20,50", 0, 0, "LIST",
      "lengths of the lists, ascending"},
+    {"category", 0, OPT_TEXT, AT(category), NULL, 0, 0, "NAME",
+     "re-rankers: an attribute of the catalogue by whose first value lists are "
+     "diverse (ilad, err_ia)"},
     {"trade", 0, OPT_REAL, AT(trade), "-1", -1, 1, "W",
      "re-rankers mmr, dpp and cmr: another weight of the score against being "
      "unlike than in training; -1 = the same"},
@@ -55,12 +58,13 @@ static void print_reranker(const struct cmd_rerank_reports *r,
                            bool as_json)
 {
     if (as_json) {
-        cmd_ui_json(json_pack("{s:s, s:I, s:o, s:o, s:o, s:f}", "name", name,
-                              "users", (json_int_t)r->after.n_users, "metrics",
-                              cmd_report_json(&r->after, cut), "before",
-                              cmd_report_json(&r->before, cut), "ceiling",
-                              cmd_report_json(&r->ceiling, cut), "seconds",
-                              seconds));
+        cmd_ui_json(
+            json_pack("{s:s, s:I, s:o, s:o, s:o, s:f}", "name", name, "users",
+                      (json_int_t)r->after.n_users, "metrics",
+                      cmd_rerank_json(&r->after, &r->list[1], cut), "before",
+                      cmd_rerank_json(&r->before, &r->list[0], cut), "ceiling",
+                      cmd_rerank_json(&r->ceiling, &r->list[2], cut), "seconds",
+                      seconds));
         return;
     }
     printf("%s: %s people with test rows, %.2f s\n", name,
@@ -85,7 +89,7 @@ static int run(const struct cmd_common *c, int n_words, char **word)
     const double start = cmd_ui_now();
 
     if (e == ERR_OK)
-        e = cmd_rerank_evaluate(o.m, o.v, cut, n, &r, &both);
+        e = cmd_rerank_evaluate(o.m, o.v, v.category, cut, n, &r, &both);
     const double seconds = cmd_ui_now() - start;
 
     if (e == ERR_OK && both)

@@ -124,6 +124,17 @@ static enum err read_from(struct list *l)
     return e;
 }
 
+/* Of one shard: the slice that its repair begins with. */
+static void print_slice(const json_t *m)
+{
+    const json_t *slices = json_object_get(m, "slices");
+
+    if (json_array_size(slices) == 1)
+        printf(" from slice %lld of %lld",
+               (long long)json_integer_value(json_array_get(slices, 0)),
+               (long long)json_integer_value(json_object_get(m, "of_slices")));
+}
+
 static void print_model(const json_t *m, bool dry)
 {
     const json_int_t n = json_integer_value(json_object_get(m, "retrained"));
@@ -134,14 +145,29 @@ static void print_model(const json_t *m, bool dry)
         printf("%lld of %lld shards", (long long)n, (long long)of);
     else
         printf("%s", dry ? "the whole model: it has no shards" : "retrained");
+    print_slice(m);
     printf(", %s%.2f s, %s\n", dry ? "about " : "",
            json_real_value(json_object_get(m, "seconds")),
            json_string_value(json_object_get(m, "exactness")));
 }
 
+/* Of an encrypted store. */
+static void print_keys(const json_t *report)
+{
+    const json_t *gone = json_object_get(report, "keys_destroyed");
+    const json_t *fresh = json_object_get(report, "keys_renewed");
+
+    if (gone != NULL && fresh != NULL)
+        printf("keys destroyed: %s, replaced: %s; backups of the records tell "
+               "nothing of them\n",
+               cmd_ui_count((uint64_t)json_integer_value(gone)),
+               cmd_ui_count((uint64_t)json_integer_value(fresh)));
+}
+
 void cmd_forget_print(const json_t *report)
 {
     const json_t *models = json_object_get(report, "models"), *m;
+    const json_t *interim = json_object_get(report, "interim");
     const bool dry = json_is_true(json_object_get(report, "dry_run"));
     const json_int_t n_rows =
         json_integer_value(json_object_get(report, "interactions"));
@@ -162,6 +188,11 @@ void cmd_forget_print(const json_t *report)
                    : "models repaired",
                json_array_size(models));
     json_array_foreach(models, i, m) print_model(m, dry);
+    json_array_foreach(interim, i, m)
+        printf("  %-16s served corrected after %.0f ms\n",
+               json_string_value(json_object_get(m, "name")),
+               1e3 * json_real_value(json_object_get(m, "seconds")));
+    print_keys(report);
     if (!dry)
         printf("erased from the disk; certificate %lld, %.2f s\n",
                (long long)json_integer_value(
@@ -200,5 +231,6 @@ const struct cmd cmd_forget = {
     .help = "take people out of records, models and disk; certify it",
     .opts = rows,
     .values = &v,
+    .on_device = true,
     .run = run,
 };

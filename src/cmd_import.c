@@ -7,7 +7,7 @@
 
 static struct values {
     const char *format, *as, *columns, *min_rating, *catalogue, *users;
-    bool skip_bad, open;
+    bool skip_bad, open, encrypt;
 } v;
 
 #define AT(field) offsetof(struct values, field)
@@ -24,6 +24,9 @@ static const struct opt rows[] = {
      "leave out rows that cannot be read, and count them"},
     {"public", 0, OPT_BOOL, AT(open), NULL, 0, 0, NULL,
      "the people of these rows are public: `legonet` may build on them"},
+    {"encrypt", 0, OPT_BOOL, AT(encrypt), NULL, 0, 0, NULL,
+     "a store that holds nobody yet keeps each person's rows under a key of "
+     "their own (docs/erasure.md)"},
     {"catalogue", 0, OPT_TEXT, AT(catalogue), NULL, 0, 0, "FILE",
      "items that exist whoever interacts, with attributes"},
     {"users", 0, OPT_TEXT, AT(users), NULL, 0, 0, "FILE",
@@ -39,6 +42,7 @@ static enum err options(struct sto_import_opts *o)
         .columns = v.columns,
         .skip_bad = v.skip_bad,
         .open = v.open,
+        .encrypt = v.encrypt,
         .split = strcmp(v.as, "test") == 0 ? STO_TEST : STO_TRAIN};
     if (v.open && o->split == STO_TEST)
         return err_set(ERR_ARG, "--public is said of training rows: held-out "

@@ -12,10 +12,15 @@ static struct cmd_rerank_values v;
 static struct rec_model *model; /* made by more() */
 
 #define AT(field) offsetof(struct cmd_rerank_values, field)
-enum { TRAIN = 1, READY = 2, IMPORT = 4, WORLD = 8 };
+enum { TRAIN = 1, READY = 2, IMPORT = 4, WORLD = 8, COMPARE = 16 };
 static const struct opt rows[] = {
     {"model", 0, OPT_TEXT, AT(model), NULL, 0, 0, "RERANKER",
      "train: what orders the lists (`recd list rerankers`)"},
+    {"models", 0, OPT_TEXT, AT(models), NULL, 0, 0, "R,S",
+     "compare: re-rankers, options of their own behind colons, as in "
+     "logistic:rate=0.01"},
+    {"seeds", 0, OPT_INT, AT(seeds), "1", 1, 20, "N",
+     "compare: how many, from --seed on"},
     {"name", 0, OPT_TEXT, AT(name), NULL, 0, 0, "NAME",
      "train --base: what to call it (else rerank)"},
     {"lists", 0, OPT_TEXT, AT(lists), NULL, 0, 0, "FILE",
@@ -28,7 +33,7 @@ static const struct opt rows[] = {
     {"category", 0, OPT_INT, AT(category), "0", 0, 100000, "N",
      "train --lists: the feature that is the number of a category; 0 = none"},
     {"k", 'k', OPT_TEXT, AT(k), "5,10,20", 0, 0, "LIST",
-     "train: lengths of the lists that are measured, ascending"},
+     "train, compare: lengths of the lists that are measured, ascending"},
     {"output", 'o', OPT_TEXT, AT(output), NULL, 0, 0, "FILE",
      "import, world: where to; train --lists: scores of the test lists"},
     {"format", 0, OPT_CHOICE, AT(format), "libsvm", 0, 0,
@@ -44,13 +49,22 @@ static const struct opt rows[] = {
 };
 
 static const struct opt_use use[] = {
-    {"model", TRAIN | READY}, {"name", TRAIN},
-    {"lists", READY},         {"test", READY},
-    {"score", READY},         {"category", READY},
-    {"k", TRAIN | READY},     {"output", READY | IMPORT | WORLD},
-    {"format", IMPORT},       {"query", IMPORT},
-    {"count", WORLD},         {"length", WORLD},
-    {"part", WORLD},          {NULL, 0},
+    {"models", COMPARE},
+    {"seeds", COMPARE},
+    {"model", TRAIN | READY},
+    {"name", TRAIN},
+    {"lists", READY},
+    {"test", READY},
+    {"score", READY},
+    {"category", READY},
+    {"k", TRAIN | READY | COMPARE},
+    {"output", READY | IMPORT | WORLD},
+    {"format", IMPORT},
+    {"query", IMPORT},
+    {"count", WORLD},
+    {"length", WORLD},
+    {"part", WORLD},
+    {NULL, 0},
 };
 
 static enum err more(int argc, char **argv, struct opt_set *set)
@@ -59,12 +73,14 @@ static enum err more(int argc, char **argv, struct opt_set *set)
     bool train = false;
 
     for (int i = 0; i < argc; i++)
-        train = train || strcmp(argv[i], "train") == 0;
+        train = train || strcmp(argv[i], "train") == 0 ||
+                strcmp(argv[i], "compare") == 0;
     if (!train)
         return ERR_OK;
     ERR_TRY(rec_model_find("rerank", &ops));
     ERR_TRY(rec_model_new(&model, ops));
-    *set = (struct opt_set){ops->opts, model->opts, "options of train"};
+    *set = (struct opt_set){ops->opts, model->opts,
+                            "options of train and compare"};
     return ERR_OK;
 }
 
@@ -84,9 +100,9 @@ static void say(const struct cmd_common *c, const struct sto_model *info,
             json_pack("{s:s, s:s, s:s, s:I, s:{s:o, s:o, s:o}, s:f, s:s}",
                       "name", info->name, "model", o->ranker, "base", o->base,
                       "lists", (json_int_t)lists, "metrics", "before",
-                      cmd_report_json(&r->before, cut), "after",
-                      cmd_report_json(&r->after, cut), "ceiling",
-                      cmd_report_json(&r->ceiling, cut), "seconds",
+                      cmd_rerank_json(&r->before, &r->list[0], cut), "after",
+                      cmd_rerank_json(&r->after, &r->list[1], cut), "ceiling",
+                      cmd_rerank_json(&r->ceiling, &r->list[2], cut), "seconds",
                       info->seconds, "digest", hex));
         return;
     }
@@ -108,7 +124,7 @@ static enum err measure(const struct cmd_common *c,
     enum err e = cmd_ui_open(&o, c);
 
     if (e == ERR_OK)
-        e = cmd_rerank_evaluate(model, o.v, cut, n, r, &both);
+        e = cmd_rerank_evaluate(model, o.v, NULL, cut, n, r, &both);
     cmd_ui_close(&o);
     if (e == ERR_NOTFOUND) { /* trained all the same */
         r->after.n_cuts = 0;
@@ -241,6 +257,17 @@ static enum err train(const struct cmd_common *c)
     return ready ? cmd_rerank_ready(&v, model, c) : train_on_store(c);
 }
 
+static enum err compare(const struct cmd_common *c)
+{
+    ERR_TRY(opt_check_use(rows, &v, use, COMPARE, "compare"));
+    for (const struct opt *r = model->ops->opts; r->name != NULL; r++) {
+        if (strcmp(r->name, "ranker") == 0 && opt_is_given(r, model->opts))
+            return err_set(ERR_ARG, "--ranker means nothing to compare: "
+                                    "--models names them");
+    }
+    return cmd_rerank_compare(&v, model, c);
+}
+
 static enum err world(const struct cmd_common *c)
 {
     struct cmd_output out;
@@ -259,6 +286,8 @@ static int run(const struct cmd_common *c, int n_words, char **word)
 
     if (strcmp(what, "train") == 0 && n_words == 1)
         e = train(c);
+    else if (strcmp(what, "compare") == 0 && n_words == 1)
+        e = compare(c);
     else if (strcmp(what, "world") == 0 && n_words == 1)
         e = world(c);
     else if (strcmp(what, "import") == 0 && n_words == 2) {
@@ -266,8 +295,8 @@ static int run(const struct cmd_common *c, int n_words, char **word)
         if (e == ERR_OK)
             e = cmd_rerank_import(&v, word[1], c);
     } else
-        e = err_set(ERR_ARG, "say what: rerank train, rerank import FILE or "
-                             "rerank world");
+        e = err_set(ERR_ARG, "say what: rerank train, rerank compare, rerank "
+                             "import FILE or rerank world");
     rec_model_free(model);
     model = NULL;
     return cmd_ui_exit(e);
@@ -276,8 +305,9 @@ static int run(const struct cmd_common *c, int n_words, char **word)
 extern const struct cmd cmd_rerank;
 const struct cmd cmd_rerank = {
     .name = "rerank",
-    .words = "train --base MODEL --model RERANKER | train --lists FILE --test "
-             "FILE --model RERANKER | import FILE | world",
+    .words = "train --base MODEL --model RERANKER | compare --models R,S | "
+             "train --lists FILE --test FILE --model RERANKER | import FILE | "
+             "world",
     .help = "order lists anew: over a first stage, or ready-made lists",
     .opts = rows,
     .values = &v,

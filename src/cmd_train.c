@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/device.h"
 #include "base/par.h"
 #include "src/model_words.h"
 #include "src/ui.h"
@@ -86,6 +87,11 @@ static int run(const struct cmd_common *c, int n_words, char **word)
     if (model == NULL)
         return cmd_ui_exit(err_set(ERR_ARG, "say which with --model (`recd "
                                             "list models` names them)"));
+    if (device_cuda() != NULL && !model->ops->on_device)
+        return cmd_ui_exit(err_set(ERR_ARG,
+                                   "--device cuda trains bpr, ials, lightgcn "
+                                   "and wmf; %s is trained on the CPU",
+                                   model->ops->name));
     model->seed = (uint64_t)c->seed;
     (void)snprintf(info.name, sizeof(info.name), "%s",
                    v.name != NULL ? v.name : model->ops->name);
@@ -108,5 +114,6 @@ const struct cmd cmd_train = {
     .values = &v,
     .more = more,
     .writes = true,
+    .on_device = true,
     .run = run,
 };

@@ -1,8 +1,20 @@
 /* src/cmd_vacuum.c - write the data file anew from its records. */
+#include <stddef.h>
 #include <stdio.h>
 
 #include "src/ui.h"
 #include "store/vacuum.h"
+
+static struct values {
+    bool encrypt;
+} v;
+
+static const struct opt rows[] = {
+    {"encrypt", 0, OPT_BOOL, offsetof(struct values, encrypt), NULL, 0, 0, NULL,
+     "from now on each person's rows lie under a key of their own "
+     "(docs/erasure.md)"},
+    {NULL, 0, OPT_BOOL, 0, NULL, 0, 0, NULL, NULL},
+};
 
 static void print(const struct sto_vacuumed *n, const struct cmd_common *c)
 {
@@ -34,7 +46,7 @@ static int run(const struct cmd_common *c, int n_words, char **word)
     if (e == ERR_OK)
         e = sto_open(&st, cmd_ui_store_dir(c), STO_WRITE);
     if (e == ERR_OK)
-        e = sto_vacuum(st, &n);
+        e = v.encrypt ? sto_vacuum_encrypt(st, &n) : sto_vacuum(st, &n);
     sto_close(st);
     if (e == ERR_OK)
         print(&n, c);
@@ -44,8 +56,10 @@ static int run(const struct cmd_common *c, int n_words, char **word)
 extern const struct cmd cmd_vacuum;
 const struct cmd cmd_vacuum = {
     .name = "vacuum",
-    .words = "",
+    .words = "[--encrypt]",
     .help = "write the data file anew from its records, overwrite the old one",
+    .opts = rows,
+    .values = &v,
     .writes = true,
     .run = run,
 };

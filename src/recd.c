@@ -30,7 +30,7 @@ const struct opt cmd_common_rows[] = {
     {"seed", 0, OPT_INT, AT(seed), "1", 0, 9007199254740992.0, "N",
      "names the random draws"},
     {"device", 0, OPT_CHOICE, AT(device), "cpu", 0, 0, "cpu|cuda",
-     "evaluate, recommend: where products and lists are made"},
+     "train, forget, repair, evaluate, recommend: what computes"},
     {"quiet", 'q', OPT_BOOL, AT(quiet), NULL, 0, 0, NULL, "errors only"},
     {"verbose", 'v', OPT_BOOL, AT(verbose), NULL, 0, 0, NULL, "say more"},
     {"json", 0, OPT_BOOL, AT(json), NULL, 0, 0, NULL,
@@ -153,8 +153,8 @@ static enum err check_device(const struct cmd *c, const char *device)
 {
     if (strcmp(device, "cpu") != 0 && !c->on_device)
         return err_set(ERR_ARG,
-                       "--device %s: %s runs on the CPU alone (evaluate and "
-                       "recommend can use a GPU)",
+                       "--device %s: %s runs on the CPU alone (train, forget, "
+                       "repair, evaluate and recommend can use a GPU)",
                        device, c->name);
     return device_open(device);
 }

@@ -1,4 +1,5 @@
 /* src/rerank_report.c - before, after, and the ceiling. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,7 @@ enum err cmd_cuts(const char *text, size_t cut[8], size_t *n)
 }
 
 enum err cmd_rerank_evaluate(const struct rec_model *m, struct sto_view *v,
-                             const size_t *cut, size_t n,
+                             const char *category, const size_t *cut, size_t n,
                              struct cmd_rerank_reports *out, bool *both)
 {
     struct rec_data train = {0}, test = {0};
@@ -55,6 +56,10 @@ enum err cmd_rerank_evaluate(const struct rec_model *m, struct sto_view *v,
     if (e == ERR_OK && base != NULL)
         e = rec_evaluate_ceiling(base, &train, &test, among, cut, n,
                                  &out->ceiling);
+    if (e == ERR_OK && base != NULL)
+        e = cmd_rerank_lists(m, v, category, &train, &test, cut, n, out->list);
+    else if (e == ERR_OK && category != NULL)
+        e = err_set(ERR_ARG, "--category is for re-rankers");
     rec_data_free(&train);
     rec_data_free(&test);
     return e;
@@ -75,6 +80,36 @@ json_t *cmd_report_json(const struct rec_report *r, const size_t *cut)
     return o;
 }
 
+/* What the candidates' figures add: those that have no name in the first table.
+ */
+static const struct {
+    enum rec_ready_metric metric;
+    const char *name;
+} added[] = {{REC_READY_CLICKS, "clicks"},
+             {REC_READY_UTILITY, "utility"},
+             {REC_READY_MAP, "map_of_hits"},
+             {REC_READY_ILAD, "ilad"},
+             {REC_READY_ERR_IA, "err_ia"}};
+#define ADDED (sizeof(added) / sizeof(*added))
+
+json_t *cmd_rerank_json(const struct rec_report *r,
+                        const struct rec_ready_report *list, const size_t *cut)
+{
+    json_t *o = cmd_report_json(r, cut);
+    char key[32];
+
+    for (size_t k = 0; k < ADDED; k++) {
+        for (size_t c = 0; c < r->n_cuts; c++) {
+            const double x = list->value[c][added[k].metric];
+
+            (void)snprintf(key, sizeof(key), "%s@%zu", added[k].name, cut[c]);
+            if (!isnan(x))
+                (void)json_object_set_new(o, key, json_real(x));
+        }
+    }
+    return o;
+}
+
 void cmd_rerank_print(const struct cmd_rerank_reports *r, const size_t *cut)
 {
     printf("%-14s%12s%12s%12s\n", "", "before", "after", "ceiling");
@@ -83,6 +118,16 @@ void cmd_rerank_print(const struct cmd_rerank_reports *r, const size_t *cut)
             printf("%9s@%-4zu%12.5f%12.5f%12.5f\n", rec_metric_name[k], cut[c],
                    r->before.value[c][k], r->after.value[c][k],
                    r->ceiling.value[c][k]);
+    }
+    for (size_t k = 0; k < ADDED; k++) {
+        for (size_t c = 0; c < r->after.n_cuts; c++) {
+            const int at = (int)added[k].metric;
+
+            if (!isnan(r->list[0].value[c][at]))
+                printf("%11s@%-4zu%10.5f%12.5f%12.5f\n", added[k].name, cut[c],
+                       r->list[0].value[c][at], r->list[1].value[c][at],
+                       r->list[2].value[c][at]);
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 /*
  * store/commit.c - rows in memory become histories in the store.
  *
- * People are written in the order of their keys, so that LMDB appends.  They
- * are taken a block at a time: what is stored of them is looked up, their
- * rows are sorted and merged with it by all threads, and the histories are
- * put in order.
+ * People are written in the order of their keys (in an encrypted store, of
+ * their names), so that LMDB appends.  They are taken a block at a time: what
+ * is stored of them is looked up, their rows are sorted, merged with it and
+ * sealed by all threads, and the histories are put in order.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,8 @@
 #include "base/mem.h"
 #include "base/par.h"
 #include "kernels/sort.h"
-#include "store/env.h"
+#include "store/keystore.h"
+#include "store/records.h"
 #include "store/rows.h"
 
 #define PEOPLE 1024                  /* most people of a block */
@@ -44,23 +45,29 @@ struct block {
 
 struct commit {
     const struct sto_import *im;
-    uint32_t *order;     /* [users] numbers by ascending key */
+    uint32_t *order;     /* [users] numbers in the order of writing */
     uint32_t *by_item;   /* [items] likewise */
     uint32_t *rank;      /* [items] place of each item in that order */
     size_t *ptr;         /* [users + 1] rows of user u in by_user */
     uint32_t *by_user;   /* [n] row numbers */
     uint32_t *item_refs; /* [items] new rows per item */
     struct block *block;
+    const struct sto_ring_key **key; /* [users] or NULL: not encrypted */
     uint64_t stored;
     struct sto_import_stats listed;
 };
+
+static enum sto_db db_of(const struct commit *c)
+{
+    return c->im->opts.split == STO_TRAIN ? STO_DB_TRAIN : STO_DB_TEST;
+}
 
 /* --- one person ----------------------------------------------------------- */
 
 /* Bytes before a person whose first cell is `at`, the i-th of the block. */
 static size_t bytes_before(size_t at, size_t i)
 {
-    return i * 8 + at * 20;
+    return i * (8 + STO_SEAL) + at * 20;
 }
 
 struct cell {
@@ -136,9 +143,11 @@ static void merge_rows(const struct commit *c, struct person *p, size_t n)
     }
 }
 
-static void encode(struct block *b, size_t i)
+static void encode(const struct commit *c, size_t i)
 {
+    struct block *b = c->block;
     struct person *p = &b->person[i];
+    unsigned char *to = b->bytes + bytes_before(p->at, i);
     bool values = false, times = false;
 
     for (size_t r = p->at; r < p->at + p->n; r++) {
@@ -151,7 +160,13 @@ static void encode(struct block *b, size_t i)
                                   .time = times ? b->time + p->at : NULL};
 
     p->bytes = sto_history_bytes(p->n, values, times);
-    sto_history_encode(&h, b->bytes + bytes_before(p->at, i));
+    if (c->key == NULL) {
+        sto_history_encode(&h, to);
+        return;
+    }
+    sto_history_encode(&h, to + STO_SEAL_HEAD);
+    sto_seal(c->key[p->number], sto_record_table(db_of(c)), to, p->bytes);
+    p->bytes += STO_SEAL;
 }
 
 static void merge_task(void *arg, size_t task, size_t thread)
@@ -163,29 +178,23 @@ static void merge_task(void *arg, size_t task, size_t thread)
     (void)thread;
     sort_rows(c, p, n);
     merge_rows(c, p, n);
-    encode(c->block, task);
+    encode(c, task);
 }
 
 /* --- a block of people ---------------------------------------------------- */
 
-static enum sto_db db_of(const struct commit *c)
-{
-    return c->im->opts.split == STO_TRAIN ? STO_DB_TRAIN : STO_DB_TEST;
-}
-
 static enum err stored_rows(const struct commit *c, const struct sto_txn *t,
                             struct person *p)
 {
+    const struct sto_at at = sto_at_change(t);
     const uint64_t user = c->im->users.key[p->number];
-    struct sto_key k = sto_key_pack(user);
-    MDB_val key = {sizeof(k), &k}, val;
-    const int rc = mdb_get(t->txn, t->st->dbi[db_of(c)], &key, &val);
+    MDB_val val;
 
     p->old = (struct sto_history){.user = user};
-    if (rc == MDB_NOTFOUND)
-        return ERR_OK;
-    ERR_TRY(sto_lmdb(rc, t->st, "reading a history"));
-    return sto_history_decode(&p->old, user, &val, &p->buf);
+    ERR_TRY(sto_record_get(&at, db_of(c), user, &p->buf, &val));
+    return val.mv_data == NULL
+               ? ERR_OK
+               : sto_history_decode(&p->old, user, &val, &p->buf);
 }
 
 /* The next people from place *first of the order; *first moves on. */
@@ -240,13 +249,12 @@ static enum err put_person(struct commit *c, struct sto_txn *t, size_t i)
     const struct person *p = &b->person[i];
     const struct sto_ids *users = &c->im->users;
     const uint32_t u = p->number;
-    struct sto_key k = sto_key_pack(users->key[u]);
-    MDB_val key = {sizeof(k), &k};
-    MDB_val val = {p->bytes, b->bytes + bytes_before(p->at, i)};
+    const unsigned char *bytes = b->bytes + bytes_before(p->at, i);
 
     /* `old` is gone from here on: the page that held it may be reused */
-    ERR_TRY(sto_lmdb(mdb_put(t->txn, t->st->dbi[db_of(c)], &key, &val, 0),
-                     t->st, "writing a history"));
+    ERR_TRY(c->key != NULL
+                ? sto_record_put_sealed(t, db_of(c), c->key[u], bytes, p->bytes)
+                : sto_record_put(t, db_of(c), users->key[u], bytes, p->bytes));
     for (size_t d = 0; d < p->n_dropped; d++)
         c->item_refs[b->dropped[p->at + d]]--;
     c->stored += p->n - p->old.n;
@@ -256,28 +264,52 @@ static enum err put_person(struct commit *c, struct sto_txn *t, size_t i)
     return c->im->opts.open ? sto_entity_declare(t, users->key[u]) : ERR_OK;
 }
 
-/* --- everybody ------------------------------------------------------------ */
-
-/* Numbers 0..n-1 in the order of their keys. */
-static enum err key_order(const struct sto_ids *ids, uint32_t *order)
+/* Numbers 0..n-1 in the order of key[n]. */
+static enum err key_order(const uint64_t *of, size_t n, uint32_t *order)
 {
     struct mem_scratch tmp = {0};
-    uint64_t *key = mem_take(&tmp, ids->n, 1, sizeof(*key));
-    uint64_t *key_tmp = mem_take(&tmp, ids->n, 1, sizeof(*key_tmp));
-    uint32_t *order_tmp = mem_take(&tmp, ids->n, 1, sizeof(*order_tmp));
+    uint64_t *key = mem_take(&tmp, n, 1, sizeof(*key));
+    uint64_t *key_tmp = mem_take(&tmp, n, 1, sizeof(*key_tmp));
+    uint32_t *order_tmp = mem_take(&tmp, n, 1, sizeof(*order_tmp));
 
     if (tmp.failed) {
         mem_drop(&tmp);
-        return err_set(ERR_NOMEM, "no memory to sort %zu ids", ids->n);
+        return err_set(ERR_NOMEM, "no memory to sort %zu ids", n);
     }
-    for (size_t i = 0; i < ids->n; i++) {
-        key[i] = ids->key[i];
+    for (size_t i = 0; i < n; i++) {
+        key[i] = of[i];
         order[i] = (uint32_t)i;
     }
-    krn_sort_u64(key, order, key_tmp, order_tmp, ids->n);
+    krn_sort_u64(key, order, key_tmp, order_tmp, n);
     mem_drop(&tmp);
     return ERR_OK;
 }
+
+/* --- an encrypted store ----------------------------------------------------
+ */
+
+/* Everybody has a key; c->key and the order of names follow from them.  The
+ * memory is tmp's; the ring changes no more in this transaction. */
+static enum err find_keys(struct commit *c, struct sto_txn *t,
+                          struct mem_scratch *tmp)
+{
+    const size_t n = c->im->users.n;
+    uint64_t *user = mem_take(tmp, n, 1, sizeof(*user));
+    uint64_t *name = mem_take(tmp, n, 1, sizeof(*name));
+
+    c->key = mem_take(tmp, n, 1, sizeof(*c->key));
+    if (tmp->failed)
+        return err_set(ERR_NOMEM, "no memory for the keys of %zu people", n);
+    memcpy(user, c->im->users.key, n * sizeof(*user));
+    ERR_TRY(sto_keys_need(t, user, n));
+    for (size_t u = 0; u < n; u++) {
+        c->key[u] = sto_ring_find(t->ring, c->im->users.key[u]);
+        name[u] = sto_key_unpack(c->key[u]->name);
+    }
+    return key_order(name, n, c->order);
+}
+
+/* --- everybody ------------------------------------------------------------ */
 
 static enum err write_people(struct commit *c, struct sto_txn *t)
 {
@@ -295,16 +327,11 @@ static enum err write_people(struct commit *c, struct sto_txn *t)
     return ERR_OK;
 }
 
-/* May be run again with a larger map: it begins anew. */
-static enum err write_all(void *arg, struct sto_txn *t)
+static enum err write_rows(struct commit *c, struct sto_txn *t)
 {
-    struct commit *c = arg;
     const struct sto_import *im = c->im;
     const struct sto_ids *items = &im->items;
 
-    c->stored = 0;
-    c->listed = (struct sto_import_stats){0};
-    ERR_TRY(sto_listed_write(im->listed, t, &c->listed));
     memset(c->item_refs, 0, items->n * sizeof(*c->item_refs));
     for (size_t r = 0; r < im->n; r++)
         c->item_refs[im->item[r]]++;
@@ -317,6 +344,26 @@ static enum err write_all(void *arg, struct sto_txn *t)
                                  c->item_refs[j]));
     }
     return ERR_OK;
+}
+
+/* May be run again with a larger map: it begins anew. */
+static enum err write_all(void *arg, struct sto_txn *t)
+{
+    struct mem_scratch tmp = {0};
+    struct commit *c = arg;
+
+    c->stored = 0;
+    c->listed = (struct sto_import_stats){0};
+    c->key = NULL;
+    if (c->im->opts.encrypt)
+        ERR_TRY(sto_keys_begin(t));
+    ERR_TRY(sto_listed_write(c->im->listed, t, &c->listed));
+    enum err e = t->ring != NULL ? find_keys(c, t, &tmp) : ERR_OK;
+
+    if (e == ERR_OK)
+        e = write_rows(c, t);
+    mem_drop(&tmp);
+    return e;
 }
 
 /* Row numbers grouped by person: counting sort. */
@@ -337,8 +384,8 @@ static void group_rows(struct commit *c)
 
 static enum err sort_all(struct commit *c)
 {
-    ERR_TRY(key_order(&c->im->users, c->order));
-    ERR_TRY(key_order(&c->im->items, c->by_item));
+    ERR_TRY(key_order(c->im->users.key, c->im->users.n, c->order));
+    ERR_TRY(key_order(c->im->items.key, c->im->items.n, c->by_item));
     for (size_t i = 0; i < c->im->items.n; i++)
         c->rank[c->by_item[i]] = (uint32_t)i;
     group_rows(c);

@@ -11,7 +11,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "store/env.h"
+#include "store/keystore.h"
 #include "store/lines.h"
 #include "store/parse.h"
 #include "store/rows.h"
@@ -253,10 +253,29 @@ static enum err read_table(struct sto_listed *t)
     return ERR_OK;
 }
 
+/* In an encrypted store each person who is listed needs a key. */
+static enum err need_keys(const struct sto_listed *l, struct sto_txn *t)
+{
+    struct mem_scratch tmp = {0};
+
+    if (l->kind != STO_USERS || t->ring == NULL)
+        return ERR_OK;
+    uint64_t *user = mem_take(&tmp, l->n, 1, sizeof(*user));
+    enum err e = tmp.failed ? no_memory() : ERR_OK;
+
+    for (size_t i = 0; i < l->n && e == ERR_OK; i++)
+        user[i] = key_of(l->one[i].id, strlen(l->one[i].id));
+    if (e == ERR_OK)
+        e = sto_keys_need(t, user, l->n);
+    mem_drop(&tmp);
+    return e;
+}
+
 enum err sto_listed_write(const struct sto_listed *l, struct sto_txn *t,
                           struct sto_import_stats *out)
 {
     for (; l != NULL; l = l->older) {
+        ERR_TRY(need_keys(l, t));
         for (size_t i = 0; i < l->n; i++)
             ERR_TRY(sto_entity_list(t, l->kind, l->one[i].id,
                                     strlen(l->one[i].id),

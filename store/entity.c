@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "store/env.h"
+#include "store/records.h"
 
 #define HEAD_BYTES 11
 
@@ -47,10 +47,8 @@ static enum err put(struct sto_txn *t, enum sto_db db, uint64_t key,
                     const struct record *r)
 {
     const size_t attr_len = strlen(r->attributes);
-    struct sto_key k = sto_key_pack(key);
-    MDB_val mk = {sizeof(k), &k};
-    MDB_val val = {HEAD_BYTES + r->id_len + attr_len + 2, NULL};
-    unsigned char *p = mem_array(val.mv_size, 1);
+    const size_t n = HEAD_BYTES + r->id_len + attr_len + 2;
+    unsigned char *p = mem_array(n, 1);
     const uint16_t len = (uint16_t)r->id_len;
 
     if (p == NULL)
@@ -60,9 +58,8 @@ static enum err put(struct sto_txn *t, enum sto_db db, uint64_t key,
     memcpy(p + 9, &len, 2);
     memcpy(p + HEAD_BYTES, r->id, r->id_len);
     memcpy(p + HEAD_BYTES + r->id_len + 1, r->attributes, attr_len);
-    val.mv_data = p;
-    const enum err e = sto_lmdb(mdb_put(t->txn, t->st->dbi[db], &mk, &val, 0),
-                                t->st, "writing an id");
+    const enum err e = sto_record_put(t, db, key, p, n);
+
     free(p);
     return e;
 }
@@ -72,27 +69,19 @@ static enum sto_db kind_db(enum sto_kind kind)
     return kind == STO_USERS ? STO_DB_USERS : STO_DB_ITEMS;
 }
 
-static int get(MDB_txn *txn, MDB_dbi dbi, uint64_t key, MDB_val *val)
-{
-    struct sto_key k = sto_key_pack(key);
-    MDB_val mk = {sizeof(k), &k};
-
-    return mdb_get(txn, dbi, &mk, val);
-}
-
-/* The record under key; *found false when there is none.  Another id under
- * the same key is an error. */
+/* The record under key, in buf where it was encrypted; *found false when there
+ * is none.  Another id under the same key is an error. */
 static enum err load(struct sto_txn *t, enum sto_db db, uint64_t key,
-                     const char *id, size_t id_len, struct record *r,
-                     bool *found)
+                     const char *id, size_t id_len, struct sto_buffer *buf,
+                     struct record *r, bool *found)
 {
+    const struct sto_at at = sto_at_change(t);
     MDB_val val;
-    const int rc = get(t->txn, t->st->dbi[db], key, &val);
 
-    *found = rc == 0;
-    if (rc == MDB_NOTFOUND)
+    ERR_TRY(sto_record_get(&at, db, key, buf, &val));
+    *found = val.mv_data != NULL;
+    if (!*found)
         return ERR_OK;
-    ERR_TRY(sto_lmdb(rc, t->st, "reading an id"));
     ERR_TRY(decode(r, &val));
     if (id != NULL && (r->id_len != id_len || memcmp(r->id, id, id_len) != 0))
         return err_set(ERR_FORMAT,
@@ -102,25 +91,32 @@ static enum err load(struct sto_txn *t, enum sto_db db, uint64_t key,
     return ERR_OK;
 }
 
+/* A record that nobody listed goes with its last row. */
+static enum err put_or_remove(struct sto_txn *t, enum sto_db db, uint64_t key,
+                              const struct record *r)
+{
+    return r->refs == 0 && !r->listed ? sto_record_remove(t, db, key, NULL)
+                                      : put(t, db, key, r);
+}
+
 enum err sto_entity_refer(struct sto_txn *t, enum sto_kind kind, uint64_t key,
                           const char *id, size_t id_len, int64_t refs)
 {
     const enum sto_db db = kind_db(kind);
     struct record r = {.id = id, .id_len = id_len, .attributes = ""};
+    struct sto_buffer buf = {NULL, 0};
     bool found;
+    enum err e = load(t, db, key, id, id_len, &buf, &r, &found);
 
-    ERR_TRY(load(t, db, key, id, id_len, &r, &found));
-    assert(found || id != NULL);
-    r.refs = (uint64_t)((int64_t)r.refs + refs);
-    if (r.refs == 0 && !r.listed) {
-        struct sto_key k = sto_key_pack(key);
-        MDB_val mk = {sizeof(k), &k};
-
-        return found ? sto_lmdb(mdb_del(t->txn, t->st->dbi[db], &mk, NULL),
-                                t->st, "removing an id")
-                     : ERR_OK;
+    if (e == ERR_OK && !found && id == NULL)
+        e = err_set(ERR_FORMAT, "the store holds rows of somebody or something "
+                                "that it does not know: it is damaged");
+    if (e == ERR_OK) {
+        r.refs = (uint64_t)((int64_t)r.refs + refs);
+        e = put_or_remove(t, db, key, &r);
     }
-    return put(t, db, key, &r);
+    free(buf.data);
+    return e;
 }
 
 enum err sto_entity_list(struct sto_txn *t, enum sto_kind kind, const char *id,
@@ -129,25 +125,50 @@ enum err sto_entity_list(struct sto_txn *t, enum sto_kind kind, const char *id,
     const enum sto_db db = kind_db(kind);
     const uint64_t key = key_of(id, id_len);
     struct record r = {.id = id, .id_len = id_len};
+    struct sto_buffer buf = {NULL, 0};
+    bool found;
+    enum err e = load(t, db, key, id, id_len, &buf, &r, &found);
+
+    if (e == ERR_OK) {
+        r.listed = true;
+        r.attributes = attributes;
+        e = put(t, db, key, &r);
+    }
+    free(buf.data);
+    return e;
+}
+
+enum err sto_entity_recount(struct sto_txn *t, uint64_t item, uint64_t refs,
+                            uint64_t *was, bool *gone)
+{
+    struct sto_buffer buf = {NULL, 0};
+    struct record r;
     bool found;
 
-    ERR_TRY(load(t, db, key, id, id_len, &r, &found));
-    r.listed = true;
-    r.attributes = attributes;
-    return put(t, db, key, &r);
+    ERR_TRY(load(t, STO_DB_ITEMS, item, NULL, 0, &buf, &r, &found));
+    assert(found);
+    *was = r.refs;
+    *gone = refs == 0 && !r.listed;
+    r.refs = refs;
+    return *was == refs ? ERR_OK : put_or_remove(t, STO_DB_ITEMS, item, &r);
 }
 
 enum err sto_entity_declare(struct sto_txn *t, uint64_t key)
 {
+    struct sto_buffer buf = {NULL, 0};
     struct record r;
     bool found;
+    enum err e = load(t, STO_DB_USERS, key, NULL, 0, &buf, &r, &found);
 
-    ERR_TRY(load(t, STO_DB_USERS, key, NULL, 0, &r, &found));
-    assert(found);
-    if (r.open)
-        return ERR_OK;
-    r.open = true;
-    return put(t, STO_DB_USERS, key, &r);
+    if (e == ERR_OK) {
+        assert(found);
+        if (!r.open) {
+            r.open = true;
+            e = put(t, STO_DB_USERS, key, &r);
+        }
+    }
+    free(buf.data);
+    return e;
 }
 
 /* --- reading -------------------------------------------------------------- */
@@ -167,45 +188,40 @@ static enum err to_entity(struct sto_entity *out, uint64_t key,
     return ERR_OK;
 }
 
+struct each {
+    enum err (*fn)(void *arg, const struct sto_entity *e);
+    void *arg;
+};
+
+static enum err each_one(void *arg, uint64_t key, const MDB_val *val)
+{
+    const struct each *each = arg;
+    struct sto_entity one;
+
+    ERR_TRY(to_entity(&one, key, val));
+    return each->fn(each->arg, &one);
+}
+
 enum err sto_each_entity(struct sto_view *v, enum sto_kind kind,
                          enum err (*fn)(void *arg, const struct sto_entity *e),
                          void *arg)
 {
-    MDB_cursor *cur;
-    MDB_val key, val;
-    enum err e =
-        sto_lmdb(mdb_cursor_open(v->txn, v->st->dbi[kind_db(kind)], &cur),
-                 v->st, "reading ids");
+    const struct sto_at at = sto_at_view(v);
 
-    if (e != ERR_OK)
-        return e;
-    int rc = mdb_cursor_get(cur, &key, &val, MDB_FIRST);
-
-    while (rc == 0 && e == ERR_OK) {
-        struct sto_entity one;
-
-        e = to_entity(&one, sto_key_unpack(key.mv_data), &val);
-        if (e == ERR_OK)
-            e = fn(arg, &one);
-        if (e == ERR_OK)
-            rc = mdb_cursor_get(cur, &key, &val, MDB_NEXT);
-    }
-    mdb_cursor_close(cur);
-    if (e != ERR_OK || rc == MDB_NOTFOUND)
-        return e;
-    return sto_lmdb(rc, v->st, "reading ids");
+    return sto_record_each(&at, kind_db(kind), &v->each_person, each_one,
+                           &(struct each){fn, arg});
 }
 
 enum err sto_get_entity(struct sto_view *v, enum sto_kind kind, uint64_t key,
                         struct sto_entity *out)
 {
+    const struct sto_at at = sto_at_view(v);
     MDB_val val;
-    const int rc = get(v->txn, v->st->dbi[kind_db(kind)], key, &val);
 
-    if (rc == MDB_NOTFOUND)
+    ERR_TRY(sto_record_get(&at, kind_db(kind), key, &v->person, &val));
+    if (val.mv_data == NULL)
         return err_set(ERR_NOTFOUND, "the store knows no such %s",
                        kind == STO_USERS ? "user" : "item");
-    ERR_TRY(sto_lmdb(rc, v->st, "reading an id"));
     return to_entity(out, key, &val);
 }
 

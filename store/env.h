@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "store/keyring.h"
 #include "store/store.h"
 
 enum sto_db {
@@ -29,6 +30,8 @@ struct sto {
     MDB_dbi dbi[STO_DBS];
     char *dir;
     enum sto_mode mode;
+    bool restoring;        /* store/restore.h: keys of another state */
+    struct sto_ring *ring; /* the last that was read, or NULL */
     size_t n_views;
 };
 
@@ -41,12 +44,16 @@ struct sto_buffer {
 struct sto_view {
     struct sto *st;
     MDB_txn *txn;
-    struct sto_buffer history[2];
+    struct sto_ring *ring; /* NULL: not encrypted */
+    struct sto_buffer history[2], each[2], person, each_person;
 };
 
 struct sto_txn {
     struct sto *st;
     MDB_txn *txn;
+    struct sto_ring *was;  /* keys when it began; NULL: not encrypted */
+    struct sto_ring *ring; /* was, until somebody's key changes */
+    uint64_t next;         /* generation of a changed ring */
 };
 
 /* Keys as LMDB sorts them: big-endian bytes. */
@@ -66,6 +73,10 @@ bool sto_path(const struct sto *st, const char *file, char path[4096]);
  * less where the system grants less. */
 int sto_env_open(MDB_env **out, const char *dir, unsigned flags);
 extern const char *const sto_db_name[STO_DBS];
+
+/* For store/restore.c alone: with whatever keystore of the store is newest. */
+ERR_CHECK
+enum err sto_open_restored(struct sto **out, const char *dir);
 
 /* --- rewriting (store/vacuum.c) -------------------------------------------
  */
@@ -100,6 +111,12 @@ ERR_CHECK
 enum err sto_entity_list(struct sto_txn *t, enum sto_kind kind, const char *id,
                          size_t id_len, const char *attributes);
 
+/* An item that exists has `refs` rows; *was: how many it said, *gone: it went,
+ * since nobody listed it and it has none. */
+ERR_CHECK
+enum err sto_entity_recount(struct sto_txn *t, uint64_t item, uint64_t refs,
+                            uint64_t *was, bool *gone);
+
 /* Note that a person's rows are public; the person must exist. */
 ERR_CHECK
 enum err sto_entity_declare(struct sto_txn *t, uint64_t key);
@@ -117,6 +134,15 @@ bool sto_model_names_file(struct sto_txn *t, const char *file);
 
 /* --- weights files (store/weights.c) ---------------------------------------
  */
+
+/* After "recdw" and a zero: the state; after that a one. */
+#define STO_STATE_AT 6
+#define STO_ENTRY_AT 16 /* of the first array */
+#define STO_ENTRY_BYTES 64
+#define STO_SHAPE_AT 32 /* inside an entry: rows, columns */
+
+/* The state of DIR/models/FILE; a file that cannot be read is whole. */
+enum sto_state sto_weights_state(const struct sto *st, const char *file);
 
 /* Write DIR/models/FILE so that it is there whole or not at all. */
 ERR_CHECK

@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "store/env.h"
+#include "store/keystore.h"
+#include "store/records.h"
 
 static const enum sto_db splits[] = {STO_DB_TRAIN, STO_DB_TEST};
 
@@ -18,27 +19,19 @@ static const enum sto_db splits[] = {STO_DB_TRAIN, STO_DB_TEST};
 static enum err copy_history(struct sto_txn *t, enum sto_db db, uint64_t user,
                              struct sto_buffer *copy, struct sto_history *h)
 {
-    struct sto_key k = sto_key_pack(user);
-    MDB_val key = {sizeof(k), &k}, val;
-    const int rc = mdb_get(t->txn, t->st->dbi[db], &key, &val);
+    const struct sto_at at = sto_at_change(t);
+    MDB_val val;
 
     *h = (struct sto_history){.user = user};
-    if (rc == MDB_NOTFOUND)
+    ERR_TRY(sto_record_get(&at, db, user, copy, &val));
+    if (val.mv_data == NULL)
         return ERR_OK;
-    ERR_TRY(sto_lmdb(rc, t->st, "reading a history"));
-    ERR_TRY(mem_grow(&copy->data, &copy->room, val.mv_size, 1));
-    memcpy(copy->data, val.mv_data, val.mv_size);
-    val.mv_data = copy->data; /* malloc()ed, hence aligned */
+    if (val.mv_data != copy->data) {
+        ERR_TRY(mem_grow(&copy->data, &copy->room, val.mv_size, 1));
+        memcpy(copy->data, val.mv_data, val.mv_size);
+        val.mv_data = copy->data; /* malloc()ed, hence aligned */
+    }
     return sto_history_decode(h, user, &val, NULL);
-}
-
-static enum err delete_history(struct sto_txn *t, enum sto_db db, uint64_t user)
-{
-    struct sto_key k = sto_key_pack(user);
-    MDB_val key = {sizeof(k), &k};
-
-    return sto_lmdb(mdb_del(t->txn, t->st->dbi[db], &key, NULL), t->st,
-                    "removing a history");
 }
 
 /* Values and times are kept where some row needs them: what is left of a
@@ -70,15 +63,10 @@ static enum err put_without(struct sto_txn *t, enum sto_db db,
         at++;
     }
     if (e == ERR_OK) {
-        struct sto_key k = sto_key_pack(h->user);
-        MDB_val key = {sizeof(k), &k};
-
         sto_history_encode(&left, bytes);
-        MDB_val val = {
-            sto_history_bytes(n, left.value != NULL, left.time != NULL), bytes};
-
-        e = sto_lmdb(mdb_put(t->txn, t->st->dbi[db], &key, &val, 0), t->st,
-                     "changing a history");
+        e = sto_record_put(
+            t, db, h->user, bytes,
+            sto_history_bytes(n, left.value != NULL, left.time != NULL));
     }
     mem_drop(&s);
     return e;
@@ -102,7 +90,7 @@ static enum err drop_row(struct sto_txn *t, enum sto_db db,
                          const struct sto_history *h, size_t r,
                          struct sto_removed *n)
 {
-    ERR_TRY(h->n == 1 ? delete_history(t, db, h->user)
+    ERR_TRY(h->n == 1 ? sto_record_remove(t, db, h->user, NULL)
                       : put_without(t, db, h, r));
     count(n, db, 1);
     ERR_TRY(sto_entity_refer(t, STO_ITEMS, h->item[r], NULL, 0, -1));
@@ -117,21 +105,33 @@ static enum err drop_history(struct sto_txn *t, enum sto_db db, uint64_t user,
     ERR_TRY(copy_history(t, db, user, copy, &h));
     if (h.n == 0)
         return ERR_OK;
-    ERR_TRY(delete_history(t, db, user));
+    ERR_TRY(sto_record_remove(t, db, user, NULL));
     count(n, db, h.n);
     for (size_t r = 0; r < h.n; r++)
         ERR_TRY(sto_entity_refer(t, STO_ITEMS, h.item[r], NULL, 0, -1));
     return ERR_OK;
 }
 
-/* The id record itself, rows or not. */
-static enum err delete_entity(struct sto_txn *t, enum sto_db db, uint64_t key)
+/*
+ * What is left of a person is encrypted anew under a fresh key, and the key of
+ * somebody of whom nothing is left is destroyed: in a backup neither the rows
+ * that went nor the person's others can be read any more.
+ */
+static enum err end_key(struct sto_txn *t, uint64_t user)
 {
-    struct sto_key k = sto_key_pack(key);
-    MDB_val mk = {sizeof(k), &k};
-    const int rc = mdb_del(t->txn, t->st->dbi[db], &mk, NULL);
+    const struct sto_at at = sto_at_change(t);
+    struct sto_buffer buf = {NULL, 0};
+    MDB_val val = {0, NULL};
 
-    return rc == MDB_NOTFOUND ? ERR_OK : sto_lmdb(rc, t->st, "removing an id");
+    if (t->ring == NULL)
+        return ERR_OK;
+    const enum err e = sto_record_get(&at, STO_DB_USERS, user, &buf, &val);
+    const bool stays = val.mv_data != NULL;
+
+    free(buf.data);
+    if (e != ERR_OK)
+        return e;
+    return stays ? sto_record_renew(t, user) : sto_keys_destroy(t, user);
 }
 
 struct before {
@@ -163,14 +163,14 @@ enum err sto_drop_user(struct sto_txn *t, uint64_t user, struct sto_removed *n)
     for (size_t i = 0; i < 2 && e == ERR_OK; i++)
         e = drop_history(t, splits[i], user, &copy, n);
     free(copy.data);
-    if (e == ERR_OK)
-        e = delete_entity(t, STO_DB_USERS, user);
+    if (e == ERR_OK) /* the id record, rows or not */
+        e = sto_record_remove(t, STO_DB_USERS, user, NULL);
     if (e != ERR_OK)
         return e;
     if (ids(t, STO_DB_USERS) == b.users)
         return nothing_of("user");
     count_ids(t, b, n);
-    return ERR_OK;
+    return sto_keys_destroy(t, user);
 }
 
 enum err sto_drop_interaction(struct sto_txn *t, uint64_t user, uint64_t item,
@@ -198,77 +198,99 @@ enum err sto_drop_interaction(struct sto_txn *t, uint64_t user, uint64_t item,
         return nothing_of("interaction");
     if (e == ERR_OK)
         count_ids(t, b, n);
+    return e == ERR_OK ? end_key(t, user) : e;
+}
+
+/* --- an item -------------------------------------------------------------- */
+
+struct people {
+    uint64_t item;
+    uint64_t *user;
+    size_t n, room;
+    struct sto_buffer align;
+};
+
+static enum err add_if_met(void *arg, uint64_t user, const MDB_val *record)
+{
+    struct people *p = arg;
+    struct sto_history h;
+
+    ERR_TRY(sto_history_decode(&h, user, record, &p->align));
+    for (size_t r = 0; r < h.n; r++) {
+        if (h.item[r] != p->item)
+            continue;
+        ERR_TRY(mem_grow(&p->user, &p->room, p->n + 1, sizeof(*p->user)));
+        p->user[p->n++] = user;
+    }
+    return ERR_OK;
+}
+
+/* Add the people with the item in one split, in the order of their keys. */
+static enum err people_with(struct sto_txn *t, enum sto_db db, struct people *p)
+{
+    const struct sto_at at = sto_at_change(t);
+    struct sto_buffer buf = {NULL, 0};
+    const enum err e = sto_record_each(&at, db, &buf, add_if_met, p);
+
+    free(buf.data);
     return e;
 }
 
-/* The people with `item` in one split. */
-static enum err people_with(struct sto_txn *t, enum sto_db db, uint64_t item,
-                            uint64_t **user, size_t *n)
+static enum err drop_item_of(struct sto_txn *t, enum sto_db db, uint64_t user,
+                             uint64_t item, struct sto_buffer *copy,
+                             struct sto_removed *n)
 {
-    MDB_cursor *cur;
-    MDB_val key, val;
-    struct sto_buffer copy = {0};
-    size_t room = 0;
-    enum err e = sto_lmdb(mdb_cursor_open(t->txn, t->st->dbi[db], &cur), t->st,
-                          "reading histories");
+    struct sto_history h;
 
-    *n = 0;
-    if (e != ERR_OK)
-        return e;
-    int rc = mdb_cursor_get(cur, &key, &val, MDB_FIRST);
-
-    for (; rc == 0 && e == ERR_OK;
-         rc = mdb_cursor_get(cur, &key, &val, MDB_NEXT)) {
-        struct sto_history h;
-
-        e = sto_history_decode(&h, sto_key_unpack(key.mv_data), &val, &copy);
-        for (size_t r = 0; e == ERR_OK && r < h.n; r++) {
-            if (h.item[r] != item)
-                continue;
-            e = mem_grow(user, &room, *n + 1, sizeof(**user));
-            if (e == ERR_OK)
-                (*user)[(*n)++] = h.user;
-        }
+    ERR_TRY(copy_history(t, db, user, copy, &h));
+    for (size_t r = 0; r < h.n; r++) {
+        if (h.item[r] == item)
+            return drop_row(t, db, &h, r, n);
     }
-    mdb_cursor_close(cur);
+    return ERR_OK;
+}
+
+/* Everybody's rows with the item; then the keys of those who had one. */
+static enum err drop_rows_of(struct sto_txn *t, struct people *p,
+                             struct sto_removed *n)
+{
+    struct sto_buffer copy = {NULL, 0};
+    enum err e = ERR_OK;
+
+    for (size_t i = 0; i < 2 && e == ERR_OK; i++) {
+        const size_t from = p->n;
+
+        e = people_with(t, splits[i], p);
+        for (size_t u = from; u < p->n && e == ERR_OK; u++)
+            e = drop_item_of(t, splits[i], p->user[u], p->item, &copy, n);
+    }
     free(copy.data);
-    if (e == ERR_OK && rc != 0 && rc != MDB_NOTFOUND)
-        e = sto_lmdb(rc, t->st, "reading histories");
+    for (size_t u = 0; u < p->n && e == ERR_OK; u++)
+        e = end_key(t, p->user[u]);
     return e;
 }
 
 enum err sto_drop_item(struct sto_txn *t, uint64_t item, struct sto_removed *n)
 {
     const struct before b = ids_before(t);
-    enum err e = ERR_OK;
+    struct people p = {.item = item};
+    enum err e = drop_rows_of(t, &p, n);
 
-    for (size_t i = 0; i < 2 && e == ERR_OK; i++) {
-        struct sto_buffer copy = {0};
-        uint64_t *user = NULL;
-        size_t n_users;
-
-        e = people_with(t, splits[i], item, &user, &n_users);
-        for (size_t u = 0; u < n_users && e == ERR_OK; u++) {
-            struct sto_history h;
-
-            e = copy_history(t, splits[i], user[u], &copy, &h);
-            for (size_t r = 0; e == ERR_OK && r < h.n; r++) {
-                if (h.item[r] == item) {
-                    e = drop_row(t, splits[i], &h, r, n);
-                    break;
-                }
-            }
-        }
-        free(user);
-        free(copy.data);
-    }
+    free(p.user);
+    free(p.align.data);
     if (e == ERR_OK)
-        e = delete_entity(t, STO_DB_ITEMS, item);
+        e = sto_record_remove(t, STO_DB_ITEMS, item, NULL);
     if (e == ERR_OK && ids(t, STO_DB_ITEMS) == b.items)
         return nothing_of("item");
     if (e == ERR_OK)
         count_ids(t, b, n);
     return e;
+}
+
+bool sto_removed_keys(const struct sto_txn *t, struct sto_removed *n)
+{
+    sto_ring_compare(t->was, t->ring, &n->keys_destroyed, &n->keys_renewed);
+    return t->ring != NULL;
 }
 
 /* --- journal and certificates

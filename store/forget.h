@@ -8,10 +8,14 @@
  *    never held the rows.
  *  - What was dropped is still readable in the file until sto_erase():
  *    docs/erasure.md says where, and why scrubbing is enough.
+ *  - In an encrypted store the key of a person of whom nothing is left is
+ *    destroyed with the commit; who lost a row gets a fresh key, under which
+ *    the others are encrypted anew: no backup shows the row.
  */
 #ifndef STO_FORGET_H
 #define STO_FORGET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,7 +25,14 @@
 struct sto_removed {
     uint64_t users, items; /* id records that went */
     uint64_t train, test;  /* rows that went */
+    /* of an encrypted store, from sto_removed_keys() */
+    uint64_t keys_destroyed, keys_renewed;
 };
+
+/* How many people's keys the change, as it stands, destroys or replaces: of
+ * whom nothing is left, and who lost a row.  false: the store is not encrypted.
+ */
+bool sto_removed_keys(const struct sto_txn *t, struct sto_removed *n);
 
 /* Everything of a person: rows of both splits, id, attributes.  Adds to *n.
  * ERR_NOTFOUND when the store knows nothing of that key. */
@@ -75,10 +86,10 @@ struct sto_scrubbed {
 /*
  * Overwrite every byte of the store's files that no live record needs: freed
  * pages, gaps and overflow tails of live pages, the file's tail, files of
- * weights that no record names.  Where a branch page still holds a key that is
- * gone, sto_vacuum() follows.  Opens the store itself, since LMDB's buffers
- * carry old bytes; this process has no view of it open.  Waits up to ten
- * seconds for readers elsewhere.  Syncs.
+ * weights that no record names, keystores of older states. Where a branch page
+ * still holds a key that is gone, sto_vacuum() follows.  Opens the store
+ * itself, since LMDB's buffers carry old bytes; this process has no view of it
+ * open.  Waits up to ten seconds for readers elsewhere.  Syncs.
  *
  * Errors: ERR_IO; ERR_FORMAT when the file is not of the LMDB layout that this
  * code knows (it refuses to guess); ERR_AGAIN never; ERR_STALE when a reader

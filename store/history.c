@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "store/env.h"
+#include "store/records.h"
 
 #define HAS_VALUE 1u
 #define HAS_TIME 2u
@@ -88,48 +88,45 @@ static enum sto_db split_db(enum sto_split split)
     return split == STO_TRAIN ? STO_DB_TRAIN : STO_DB_TEST;
 }
 
+struct each {
+    struct sto_buffer *align;
+    enum err (*fn)(void *arg, const struct sto_history *h);
+    void *arg;
+};
+
+static enum err each_one(void *arg, uint64_t key, const MDB_val *val)
+{
+    const struct each *each = arg;
+    struct sto_history h;
+
+    ERR_TRY(sto_history_decode(&h, key, val, each->align));
+    return each->fn(each->arg, &h);
+}
+
 enum err sto_each_history(struct sto_view *v, enum sto_split split,
                           enum err (*fn)(void *arg,
                                          const struct sto_history *h),
                           void *arg)
 {
-    MDB_cursor *cur;
-    MDB_val key, val;
-    enum err e =
-        sto_lmdb(mdb_cursor_open(v->txn, v->st->dbi[split_db(split)], &cur),
-                 v->st, "reading histories");
+    const struct sto_at at = sto_at_view(v);
+    /* what is decrypted into the buffer lies aligned there */
+    struct each each = {&v->each[split], fn, arg};
 
-    if (e != ERR_OK)
-        return e;
-    int rc = mdb_cursor_get(cur, &key, &val, MDB_FIRST);
-
-    while (rc == 0 && e == ERR_OK) {
-        struct sto_history h;
-
-        e = sto_history_decode(&h, sto_key_unpack(key.mv_data), &val,
-                               &v->history[split]);
-        if (e == ERR_OK)
-            e = fn(arg, &h);
-        if (e == ERR_OK)
-            rc = mdb_cursor_get(cur, &key, &val, MDB_NEXT);
-    }
-    mdb_cursor_close(cur);
-    if (e != ERR_OK || rc == MDB_NOTFOUND)
-        return e;
-    return sto_lmdb(rc, v->st, "reading histories");
+    return sto_record_each(&at, split_db(split), &v->each[split], each_one,
+                           &each);
 }
 
 enum err sto_get_history(struct sto_view *v, enum sto_split split,
                          uint64_t user, struct sto_history *out)
 {
-    struct sto_key k = sto_key_pack(user);
-    MDB_val key = {sizeof(k), &k}, val;
-    const int rc = mdb_get(v->txn, v->st->dbi[split_db(split)], &key, &val);
+    const struct sto_at at = sto_at_view(v);
+    MDB_val val;
 
-    if (rc == MDB_NOTFOUND) {
+    ERR_TRY(
+        sto_record_get(&at, split_db(split), user, &v->history[split], &val));
+    if (val.mv_data == NULL) {
         *out = (struct sto_history){.user = user};
         return ERR_OK;
     }
-    ERR_TRY(sto_lmdb(rc, v->st, "reading a history"));
     return sto_history_decode(out, user, &val, &v->history[split]);
 }

@@ -47,6 +47,7 @@ struct sto_import_opts {
     bool open;         /* the people of these rows are declared public: models
                           may build on their rows what others' requests do
                           not touch */
+    bool encrypt;      /* as sto_encrypt() before, in the same transaction */
 };
 
 struct sto_import_stats {

@@ -41,6 +41,8 @@ static char *record_text(const struct sto_model *m, const char *file)
 
     if (j == NULL)
         return NULL;
+    if (m->device[0] != '\0' && strcmp(m->device, "cpu") != 0)
+        (void)json_object_set_new(j, "device", json_string(m->device));
     text = json_dumps(j, JSON_COMPACT);
     json_decref(j);
     return text;
@@ -77,6 +79,7 @@ static enum err record_parse(const MDB_val *val, struct sto_model *m,
                              char file[256])
 {
     const char *name, *model, *options, *part, *agg, *hex, *where, *run, *rows;
+    const char *device = "cpu";
     json_int_t seed, epochs, shards, at;
     double seconds;
     json_t *j = json_loadb(val->mv_data, val->mv_size, 0, NULL);
@@ -84,12 +87,12 @@ static enum err record_parse(const MDB_val *val, struct sto_model *m,
 
     if (json_unpack(j,
                     "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:I, "
-                    "s:F, s:s, s:s}",
+                    "s:F, s:s, s:s, s?s}",
                     "training", &run, "rows", &rows, "name", &name, "model",
                     &model, "options", &options, "seed", &seed, "epochs",
                     &epochs, "shards", &shards, "partition", &part, "aggregate",
                     &agg, "trained_at", &at, "seconds", &seconds, "digest",
-                    &hex, "file", &where) != 0 ||
+                    &hex, "file", &where, "device", &device) != 0 ||
         !unhex(hex, m->digest, KEY_DIGEST_BYTES) ||
         !unhex(rows, m->rows, KEY_DIGEST_BYTES) || !plain_file(where)) {
         e = err_set(ERR_FORMAT, "the store holds a damaged model record");
@@ -98,6 +101,7 @@ static enum err record_parse(const MDB_val *val, struct sto_model *m,
         copy_word(m->model, model);
         copy_word(m->partition, part);
         copy_word(m->aggregate, agg);
+        copy_word(m->device, device);
         m->seed = (uint64_t)seed;
         m->epochs = (uint64_t)epochs;
         m->shards = (uint64_t)shards;
@@ -319,7 +323,9 @@ enum err sto_model_find(struct sto_view *v, const char *name,
     if (rc == MDB_NOTFOUND || rc == MDB_BAD_VALSIZE)
         return no_such_model(v, name);
     ERR_TRY(sto_lmdb(rc, v->st, "reading a model"));
-    return record_parse(&val, out, file);
+    ERR_TRY(record_parse(&val, out, file));
+    out->state = sto_weights_state(v->st, file);
+    return ERR_OK;
 }
 
 enum err sto_model_get(struct sto_view *v, const char *name,
@@ -351,8 +357,10 @@ enum err sto_each_model(struct sto_view *v,
         struct sto_model m = {0};
         char file[256];
 
-        if ((e = record_parse(&val, &m, file)) == ERR_OK)
+        if ((e = record_parse(&val, &m, file)) == ERR_OK) {
+            m.state = sto_weights_state(v->st, file);
             e = fn(arg, &m);
+        }
         sto_model_free(&m);
         if (e == ERR_OK)
             rc = mdb_cursor_get(cur, &key, &val, MDB_NEXT);

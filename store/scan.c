@@ -1,8 +1,9 @@
 /*
  * store/scan.c - raw search of all files for byte strings.
  *
- * Patterns are hashed by their first four bytes; a bitmap of 2^16 of those
- * hashes lets nearly every place pass at one look.
+ * Patterns are hashed by their first four bytes; a table of 2^16 of those
+ * hashes lets nearly every place pass at one look.  A file is cut into pieces
+ * that begin patterns; threads share them.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -15,10 +16,12 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/par.h"
 #include "store/env.h"
 #include "store/forget.h"
 
 #define SLOTS 65536
+#define PIECE ((size_t)1 << 20)
 
 struct scanner {
     const struct sto_pattern *p;
@@ -36,25 +39,55 @@ static size_t slot_of(const unsigned char *b)
     return (x * 2654435761u) >> 16;
 }
 
-static void note_hit(struct scanner *s, const char *path, size_t at)
-{
-    if (s->out.hits++ == 0)
-        (void)snprintf(s->out.where, sizeof(s->out.where), "%.200s, byte %zu",
-                       path, at);
-}
+/* A file, and what each of its pieces holds. */
+struct pieces {
+    const struct scanner *s;
+    const unsigned char *b;
+    size_t n;
+    struct piece {
+        uint64_t hits;
+        size_t first; /* of them */
+    } * piece;
+};
 
-static void scan_bytes(struct scanner *s, const unsigned char *b, size_t n,
-                       const char *path)
+static void scan_piece(void *arg, size_t task, size_t thread)
 {
-    for (size_t i = 0; i + 4 <= n; i++) {
-        for (uint32_t k = s->first[slot_of(b + i)]; k != 0;
+    const struct pieces *f = arg;
+    const struct scanner *s = f->s;
+    struct piece *out = &f->piece[task];
+    const size_t from = task * PIECE;
+    const size_t end = from + PIECE < f->n ? from + PIECE : f->n;
+
+    (void)thread;
+    for (size_t i = from; i < end && i + 4 <= f->n; i++) {
+        for (uint32_t k = s->first[slot_of(f->b + i)]; k != 0;
              k = s->next[k - 1]) {
             const struct sto_pattern *p = &s->p[k - 1];
 
-            if (p->n <= n - i && memcmp(b + i, p->bytes, p->n) == 0)
-                note_hit(s, path, i);
+            if (p->n <= f->n - i && memcmp(f->b + i, p->bytes, p->n) == 0 &&
+                out->hits++ == 0)
+                out->first = i;
         }
     }
+}
+
+static enum err scan_bytes(struct scanner *s, const unsigned char *b, size_t n,
+                           const char *path)
+{
+    const size_t pieces = (n + PIECE - 1) / PIECE;
+    struct pieces f = {s, b, n, mem_array(pieces, sizeof(*f.piece))};
+
+    if (f.piece == NULL)
+        return err_set(ERR_NOMEM, "no memory to search the store");
+    par_for(pieces, scan_piece, &f);
+    for (size_t i = 0; i < pieces; i++) {
+        if (f.piece[i].hits > 0 && s->out.hits == 0)
+            (void)snprintf(s->out.where, sizeof(s->out.where),
+                           "%.200s, byte %zu", path, f.piece[i].first);
+        s->out.hits += f.piece[i].hits;
+    }
+    free(f.piece);
+    return ERR_OK;
 }
 
 static enum err scan_file(struct scanner *s, const char *path)
@@ -62,13 +95,12 @@ static enum err scan_file(struct scanner *s, const char *path)
     struct stat st;
     const int fd = open(path, O_RDONLY);
     void *map = MAP_FAILED;
+    enum err e = ERR_OK;
 
     if (fd < 0 && errno == ENOENT) /* gone since the folder was listed */
         return ERR_OK;
     if (fd < 0 || fstat(fd, &st) != 0) {
-        const enum err e =
-            err_set(ERR_IO, "cannot search %s: %s", path, strerror(errno));
-
+        e = err_set(ERR_IO, "cannot search %s: %s", path, strerror(errno));
         if (fd >= 0)
             close(fd);
         return e;
@@ -81,10 +113,20 @@ static enum err scan_file(struct scanner *s, const char *path)
     s->out.files++;
     s->out.bytes += (uint64_t)st.st_size;
     if (st.st_size > 0) {
-        scan_bytes(s, map, (size_t)st.st_size, path);
+        e = scan_bytes(s, map, (size_t)st.st_size, path);
         (void)munmap(map, (size_t)st.st_size);
     }
-    return ERR_OK;
+    return e;
+}
+
+/* A folder of the store; its keystore's may be a symbolic link to one. */
+static bool is_folder(const char *path, const char *name)
+{
+    struct stat st;
+
+    return (strcmp(name, "keys") == 0 ? stat(path, &st) : lstat(path, &st)) ==
+               0 &&
+           S_ISDIR(st.st_mode);
 }
 
 static enum err scan_folder(struct scanner *s, const char *dir)
@@ -102,7 +144,7 @@ static enum err scan_folder(struct scanner *s, const char *dir)
         if (f->d_name[0] == '.' &&
             (f->d_name[1] == '\0' || strcmp(f->d_name, "..") == 0))
             continue;
-        if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        if (is_folder(path, f->d_name))
             e = scan_folder(s, path);
         else if (lstat(path, &st) == 0 && S_ISREG(st.st_mode))
             e = scan_file(s, path);

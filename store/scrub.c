@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "store/env.h"
 #include "store/forget.h"
+#include "store/keystore.h"
 #include "store/pages.h"
 #include "store/vacuum.h"
 
@@ -326,6 +327,16 @@ static enum err with_lock(struct scrub *s)
     return e;
 }
 
+/* Keystores before the one that is named hold the keys of the forgotten.  Who
+ * read an older state, and had its keys, was waited for. */
+static enum err erase_keys(struct scrub *s)
+{
+    struct sto_keys_named named;
+
+    ERR_TRY(sto_keys_named(s->st, s->txn, &named));
+    return sto_keys_settle(s->st, &named);
+}
+
 /* One attempt: ERR_STALE when a reader is on a snapshot before the last two. */
 static enum err attempt(struct scrub *s)
 {
@@ -347,6 +358,8 @@ static enum err attempt(struct scrub *s)
                     s->st->dir);
     if (e == ERR_OK)
         e = with_lock(s);
+    if (e == ERR_OK)
+        e = erase_keys(s);
     mdb_txn_abort(s->txn);
     return e;
 }

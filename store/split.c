@@ -5,8 +5,8 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
-#include "store/env.h"
 #include "store/import.h"
+#include "store/records.h"
 
 struct pick {
     uint64_t draw; /* smallest move */
@@ -69,8 +69,6 @@ static enum err put_part(struct sto_txn *t, enum sto_db db,
     if (tmp.failed) {
         e = err_set(ERR_NOMEM, "no memory to split a history");
     } else {
-        struct sto_key k = sto_key_pack(h->user);
-        MDB_val key = {sizeof(k), &k};
         struct sto_history part = {.n = 0,
                                    .item = item,
                                    .value = h->value != NULL ? value : NULL,
@@ -87,12 +85,9 @@ static enum err put_part(struct sto_txn *t, enum sto_db db,
             part.n++;
         }
         sto_history_encode(&part, bytes);
-        MDB_val val = {
-            sto_history_bytes(part.n, h->value != NULL, h->time != NULL),
-            bytes};
-
-        e = sto_lmdb(mdb_put(t->txn, t->st->dbi[db], &key, &val, 0), t->st,
-                     "splitting");
+        e = sto_record_put(
+            t, db, h->user, bytes,
+            sto_history_bytes(part.n, h->value != NULL, h->time != NULL));
     }
     mem_drop(&tmp);
     return e;
@@ -124,14 +119,31 @@ static enum err split_person(struct split_job *job, struct sto_txn *t,
     return e;
 }
 
+/* A person's history, copied: its own record is about to be written. */
+static enum err copy_person(const struct sto_at *at, uint64_t user,
+                            struct sto_buffer *copy, struct sto_history *h)
+{
+    MDB_val val;
+
+    ERR_TRY(sto_record_get(at, STO_DB_TRAIN, user, copy, &val));
+    if (val.mv_data != copy->data) {
+        ERR_TRY(mem_grow(&copy->data, &copy->room, val.mv_size, 1));
+        memcpy(copy->data, val.mv_data, val.mv_size);
+        val.mv_data = copy->data; /* malloc()ed, hence aligned */
+    }
+    return sto_history_decode(h, user, &val, NULL);
+}
+
 /* One person after the other by key, so that no cursor stands on what is
  * being written. */
 static enum err split_all(void *arg, struct sto_txn *t)
 {
+    const struct sto_at at = sto_at_change(t);
     struct split_job *job = arg;
     MDB_stat stat = {0};
-    struct sto_key next = sto_key_pack(0);
     struct sto_buffer copy = {0};
+    uint64_t user = 0;
+    bool found = true;
     enum err e = ERR_OK;
 
     job->moved = 0;
@@ -139,32 +151,16 @@ static enum err split_all(void *arg, struct sto_txn *t)
     if (stat.ms_entries > 0)
         return err_set(ERR_ARG, "the store holds test rows already: a second "
                                 "split would mix two tests");
-    while (e == ERR_OK) {
-        MDB_cursor *cur;
-        MDB_val key = {sizeof(next), &next}, val;
+    while (e == ERR_OK && found) {
         struct sto_history h;
 
-        ERR_TRY(
-            sto_lmdb(mdb_cursor_open(t->txn, t->st->dbi[STO_DB_TRAIN], &cur),
-                     t->st, "splitting"));
-        const int rc = mdb_cursor_get(cur, &key, &val, MDB_SET_RANGE);
-        const uint64_t user = rc == 0 ? sto_key_unpack(key.mv_data) : 0;
-
-        if (rc == 0 &&
-            (e = mem_grow(&copy.data, &copy.room, val.mv_size, 1)) == ERR_OK)
-            memcpy(copy.data, val.mv_data, val.mv_size);
-        mdb_cursor_close(cur);
-        if (rc != 0 || e != ERR_OK) {
-            if (e == ERR_OK && rc != MDB_NOTFOUND)
-                e = sto_lmdb(rc, t->st, "splitting");
-            break;
-        }
-        val.mv_data = copy.data; /* malloc()ed, hence aligned */
-        if ((e = sto_history_decode(&h, user, &val, NULL)) == ERR_OK)
+        e = sto_record_next(&at, STO_DB_TRAIN, &user, &found);
+        if (e == ERR_OK && found)
+            e = copy_person(&at, user, &copy, &h);
+        if (e == ERR_OK && found)
             e = split_person(job, t, &h);
-        if (user == UINT64_MAX)
+        if (user++ == UINT64_MAX)
             break;
-        next = sto_key_pack(user + 1);
     }
     free(copy.data);
     return e;

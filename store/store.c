@@ -14,8 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "store/env.h"
+#include "store/keystore.h"
 
 #define MAP_FIRST ((size_t)1 << 36) /* 64 GiB of address space */
 #define MAP_LEAST ((size_t)1 << 24)
@@ -163,7 +165,8 @@ static enum err check_version(struct sto *st, MDB_txn *txn)
     }
     if (rc == 0 && val.mv_size == sizeof(version))
         memcpy(&version, val.mv_data, sizeof(version));
-    if (rc == 0 && val.mv_size == sizeof(version) && version == STO_FORMAT)
+    if (rc == 0 && val.mv_size == sizeof(version) &&
+        (version == STO_FORMAT || version == STO_FORMAT_ENCRYPTED))
         return ERR_OK;
     if (rc != 0 || val.mv_size != sizeof(version))
         return err_set(ERR_FORMAT,
@@ -172,8 +175,9 @@ static enum err check_version(struct sto *st, MDB_txn *txn)
                        st->dir);
     return err_set(ERR_FORMAT,
                    "store %s has format version %u and this recd reads "
-                   "version %u: use the recd that wrote it",
-                   st->dir, (unsigned)version, (unsigned)STO_FORMAT);
+                   "versions %u and %u: use the recd that wrote it",
+                   st->dir, (unsigned)version, (unsigned)STO_FORMAT,
+                   (unsigned)STO_FORMAT_ENCRYPTED);
 }
 
 static enum err open_dbs(struct sto *st, MDB_txn *txn)
@@ -223,23 +227,73 @@ static enum err check_place(struct sto *st)
                    st->dir);
 }
 
+/* One attempt at begin_with_keys(); *named: the keystore that was seen. */
+static enum err try_with_keys(struct sto *st, unsigned flags, bool first,
+                              MDB_txn **txn, struct sto_ring **ring,
+                              struct sto_keys_named *named)
+{
+    ERR_TRY(sto_lmdb(begin(st, flags, txn), st,
+                     flags == 0 ? "cannot write" : "cannot read"));
+    enum err e = check_place(st);
+
+    if (e == ERR_OK && first)
+        e = open_dbs(st, *txn);
+    if (e == ERR_OK)
+        e = sto_keys_named(st, *txn, named);
+    if (e == ERR_OK)
+        e = sto_keys_load(st, *txn, ring);
+    if (e != ERR_OK)
+        mdb_txn_abort(*txn);
+    return e;
+}
+
+/*
+ * Begin a transaction with the keys that go with what it sees.  Beside a
+ * writer the keystore of an older state may be gone, or half overwritten: then
+ * the next transaction sees a newer one.  first: the tables are opened too.
+ */
+static enum err begin_with_keys(struct sto *st, unsigned flags, bool first,
+                                MDB_txn **txn, struct sto_ring **ring)
+{
+    struct sto_keys_named was, now = {.encrypted = false};
+    enum err e = try_with_keys(st, flags, first, txn, ring, &now);
+
+    for (int i = 0; i < OPEN_TRIES && e == ERR_FORMAT && now.encrypted; i++) {
+        was = now;
+        now.encrypted = false;
+        e = try_with_keys(st, flags, first, txn, ring, &now);
+        if (memcmp(was.digest, now.digest, sizeof(now.digest)) == 0)
+            break; /* nobody wrote: it is as the sentence says */
+    }
+    return e;
+}
+
+static enum err settle_all(struct sto *st, MDB_txn *txn)
+{
+    struct sto_txn t = {.st = st, .txn = txn};
+    struct sto_keys_named named;
+
+    ERR_TRY(sto_keys_named(st, txn, &named));
+    ERR_TRY(sto_keys_settle(st, &named));
+    ERR_TRY(sto_weights_sweep(&t));
+    return sto_vacuum_sweep(st);
+}
+
 static enum err open_all(struct sto *st)
 {
     const unsigned read = st->mode == STO_READ ? MDB_RDONLY : 0;
+    struct sto_ring *ring = NULL;
     MDB_txn *txn = NULL;
     int dead = 0;
 
     ERR_TRY(sto_lmdb(sto_env_open(&st->env, st->dir, MDB_NOTLS | read), st,
                      "cannot open"));
     (void)mdb_reader_check(st->env, &dead);
-    ERR_TRY(sto_lmdb(begin(st, read, &txn), st, "cannot begin"));
-    enum err e = check_place(st);
-    if (e == ERR_OK)
-        e = open_dbs(st, txn);
-    if (e == ERR_OK && st->mode == STO_WRITE)
-        e = sto_weights_sweep(&(struct sto_txn){st, txn});
-    if (e == ERR_OK && st->mode == STO_WRITE)
-        e = sto_vacuum_sweep(st);
+    ERR_TRY(begin_with_keys(st, read, true, &txn, &ring));
+    sto_ring_free(ring); /* the store keeps it */
+    const enum err e =
+        st->mode == STO_WRITE && !st->restoring ? settle_all(st, txn) : ERR_OK;
+
     if (e != ERR_OK) {
         mdb_txn_abort(txn);
         return e;
@@ -247,7 +301,8 @@ static enum err open_all(struct sto *st)
     return sto_lmdb(mdb_txn_commit(txn), st, "cannot commit");
 }
 
-enum err sto_open(struct sto **out, const char *dir, enum sto_mode mode)
+static enum err open_store(struct sto **out, const char *dir,
+                           enum sto_mode mode, bool restoring)
 {
     if (!store_exists(dir, mode == STO_WRITE) && mode == STO_READ)
         return no_store(dir);
@@ -261,6 +316,7 @@ enum err sto_open(struct sto **out, const char *dir, enum sto_mode mode)
         return err_set(ERR_NOMEM, "no memory to open the store");
     }
     st->mode = mode;
+    st->restoring = restoring;
     enum err e = open_all(st);
 
     /* rewritten between the opening and the beginning */
@@ -277,12 +333,25 @@ enum err sto_open(struct sto **out, const char *dir, enum sto_mode mode)
     return ERR_OK;
 }
 
+enum err sto_open(struct sto **out, const char *dir, enum sto_mode mode)
+{
+    return open_store(out, dir, mode, false);
+}
+
+enum err sto_open_restored(struct sto **out, const char *dir)
+{
+    if (!store_exists(dir, false))
+        return no_store(dir);
+    return open_store(out, dir, STO_WRITE, true);
+}
+
 void sto_close(struct sto *st)
 {
     if (st == NULL)
         return;
     if (st->env != NULL)
         mdb_env_close(st->env);
+    sto_ring_free(st->ring);
     free(st->dir);
     free(st);
 }
@@ -302,10 +371,9 @@ enum err sto_view_open(struct sto_view **out, struct sto *st)
     if (v == NULL)
         return err_set(ERR_NOMEM, "no memory to read the store");
     v->st = st;
-    enum err e = sto_lmdb(begin(st, MDB_RDONLY, &v->txn), st, "cannot read");
+    const enum err e =
+        begin_with_keys(st, MDB_RDONLY, false, &v->txn, &v->ring);
 
-    if (e == ERR_OK && (e = check_place(st)) != ERR_OK)
-        mdb_txn_abort(v->txn);
     if (e != ERR_OK) {
         free(v);
         return e;
@@ -315,20 +383,39 @@ enum err sto_view_open(struct sto_view **out, struct sto *st)
     return ERR_OK;
 }
 
+/* Keys that nobody uses now may be destroyed by another process: they are not
+ * kept. */
+static void forget_ring(struct sto *st)
+{
+    sto_ring_free(st->ring);
+    st->ring = NULL;
+}
+
 void sto_view_close(struct sto_view *v)
 {
     if (v == NULL)
         return;
     mdb_txn_abort(v->txn);
-    v->st->n_views--;
-    free(v->history[0].data);
-    free(v->history[1].data);
+    if (--v->st->n_views == 0)
+        forget_ring(v->st);
+    sto_ring_free(v->ring);
+    for (size_t i = 0; i < 2; i++) {
+        free(v->history[i].data);
+        free(v->each[i].data);
+    }
+    free(v->person.data);
+    free(v->each_person.data);
     free(v);
 }
 
 const char *sto_view_dir(const struct sto_view *v)
 {
     return v->st->dir;
+}
+
+bool sto_view_encrypted(const struct sto_view *v)
+{
+    return v->ring != NULL;
 }
 
 static enum err grow_map(struct sto *st)
@@ -345,25 +432,82 @@ static enum err grow_map(struct sto *st)
                     "cannot grow");
 }
 
+static enum err begin_change(struct sto_txn *t)
+{
+    struct sto_keys_named named;
+
+    ERR_TRY(begin_with_keys(t->st, 0, false, &t->txn, &t->was));
+    const enum err e = sto_keys_named(t->st, t->txn, &named);
+
+    if (e != ERR_OK) {
+        mdb_txn_abort(t->txn);
+        sto_ring_free(t->was);
+        return e;
+    }
+    t->ring = t->was;
+    t->next = 1 + (t->was != NULL && t->was->generation > named.generation
+                       ? t->was->generation
+                       : named.generation);
+    return ERR_OK;
+}
+
+/* Keys that changed with a change: the old ones are overwritten now, or by the
+ * next command that writes. */
+static void settle_keys(struct sto *st)
+{
+    struct sto_keys_named named;
+    MDB_txn *txn; /* for the writer's lock */
+
+    if (begin(st, 0, &txn) != 0)
+        return;
+    if (sto_keys_named(st, txn, &named) == ERR_OK &&
+        sto_keys_settle(st, &named) != ERR_OK)
+        log_warn("the old keystore is not overwritten yet: %s", err_note());
+    mdb_txn_abort(txn);
+}
+
+static void end_change(struct sto_txn *t, bool done)
+{
+    if (t->ring != t->was) {
+        if (done)
+            settle_keys(t->st);
+        forget_ring(t->st);
+        sto_ring_free(t->ring);
+    }
+    sto_ring_free(t->was);
+}
+
 enum err sto_write(struct sto *st, enum err (*fn)(void *arg, struct sto_txn *t),
                    void *arg)
 {
     for (;;) {
-        struct sto_txn t = {st, NULL};
-        enum err e = sto_lmdb(begin(st, 0, &t.txn), st, "cannot write");
+        struct sto_txn t = {.st = st};
 
-        if (e != ERR_OK)
-            return e;
-        if ((e = check_place(st)) == ERR_OK)
-            e = fn(arg, &t);
+        ERR_TRY(begin_change(&t));
+        enum err e = fn(arg, &t);
+
+        if (e == ERR_OK)
+            e = sto_keys_save(&t);
         if (e == ERR_OK)
             e = sto_lmdb(mdb_txn_commit(t.txn), st, "cannot commit");
         else
             mdb_txn_abort(t.txn);
+        end_change(&t, e == ERR_OK);
         if (e != ERR_AGAIN)
             return e;
         ERR_TRY(grow_map(st));
     }
+}
+
+static enum err encrypt(void *arg, struct sto_txn *t)
+{
+    (void)arg;
+    return sto_keys_begin(t);
+}
+
+enum err sto_encrypt(struct sto *st)
+{
+    return sto_write(st, encrypt, NULL);
 }
 
 /* --- counting ---------------------------------------------------------------
@@ -428,6 +572,9 @@ enum err sto_count(struct sto_view *v, struct sto_counts *out)
     ERR_TRY(sto_each_history(v, STO_TEST, count_rows, &c.test));
     (void)snprintf(models, sizeof(models), "%s/models", v->st->dir);
     c.bytes = folder_bytes(v->st->dir) + folder_bytes(models);
+    (void)snprintf(models, sizeof(models), "%s/keys", v->st->dir);
+    c.bytes += folder_bytes(models);
+    c.encrypted = v->ring != NULL;
     *out = c;
     return ERR_OK;
 }

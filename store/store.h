@@ -20,6 +20,10 @@
  *   test    the same for held-out rows
  *   models  name -> how it was trained, digest, and its weights file
  *   certs   number -> certificate of a forget request (store/forget.h)
+ *
+ * In an encrypted store (sto_encrypt()) what lies in users, train and test is
+ * sealed under a key of each person's own, which DIR/keys/ holds
+ * (store/keystore.h); the functions here are the same for both kinds.
  */
 #ifndef STO_STORE_H
 #define STO_STORE_H
@@ -31,9 +35,10 @@
 #include "base/err.h"
 #include "base/key.h"
 
-#define STO_FORMAT 1      /* version written into new stores */
-#define STO_ID_BYTES 400  /* longest external id */
-#define STO_NAME_BYTES 64 /* longest model name, with its NUL */
+#define STO_FORMAT 1           /* version written into new stores */
+#define STO_FORMAT_ENCRYPTED 2 /* of those whose people are encrypted */
+#define STO_ID_BYTES 400       /* longest external id */
+#define STO_NAME_BYTES 64      /* longest model name, with its NUL */
 
 struct sto;      /* an open store */
 struct sto_view; /* one consistent state of it, for reading */
@@ -61,6 +66,7 @@ ERR_CHECK
 enum err sto_view_open(struct sto_view **out, struct sto *st);
 void sto_view_close(struct sto_view *v);
 const char *sto_view_dir(const struct sto_view *v);
+bool sto_view_encrypted(const struct sto_view *v);
 
 struct sto_counts {
     uint64_t users, items;            /* known ids, whatever they did */
@@ -69,6 +75,7 @@ struct sto_counts {
     uint64_t train_users, test_users; /* people with such rows */
     uint64_t models, certificates;
     uint64_t bytes; /* of all files of the store */
+    bool encrypted;
 };
 ERR_CHECK
 enum err sto_count(struct sto_view *v, struct sto_counts *out);
@@ -113,7 +120,8 @@ enum err sto_each_entity(struct sto_view *v, enum sto_kind kind,
                          enum err (*fn)(void *arg, const struct sto_entity *e),
                          void *arg);
 
-/* By key, or by external id; ERR_NOTFOUND (the sentence names the id). */
+/* By key, or by external id; ERR_NOTFOUND (the sentence names the id).  A
+ * person's texts live until the next such call for a person on v. */
 ERR_CHECK
 enum err sto_get_entity(struct sto_view *v, enum sto_kind kind, uint64_t key,
                         struct sto_entity *out);
@@ -133,6 +141,11 @@ enum err sto_find_entity(struct sto_view *v, enum sto_kind kind, const char *id,
 ERR_CHECK
 enum err sto_write(struct sto *st, enum err (*fn)(void *arg, struct sto_txn *t),
                    void *arg);
+
+/* Make a store that holds nobody yet an encrypted one; one that is encrypted
+ * stays as it is.  ERR_ARG when it holds people (sto_vacuum_encrypt()). */
+ERR_CHECK
+enum err sto_encrypt(struct sto *st);
 
 /* How often rows were removed from this store: a model that was trained
  * while the number changed may hold what was removed. */
@@ -154,6 +167,14 @@ struct sto_array {
 };
 size_t sto_type_bytes(enum sto_type type);
 
+/* What a file of weights holds. */
+enum sto_state {
+    STO_WHOLE,   /* what its record says */
+    STO_TORN,    /* it was being changed when its program was killed */
+    STO_INTERIM, /* it was corrected for rows that left, and serves until the
+                    model is trained again: the record's digest is not its */
+};
+
 struct sto_model {
     char name[STO_NAME_BYTES];  /* as typed after --name */
     char model[STO_NAME_BYTES]; /* entry of the table of models */
@@ -168,8 +189,11 @@ struct sto_model {
     char *training; /* JSON object text: the other options of the run (shards,
                        validation ...), so that it can be repeated; owned */
     unsigned char rows[KEY_DIGEST_BYTES]; /* of the rows that it learnt from */
+    char device[STO_NAME_BYTES]; /* that trained it, where bits hang on it; ""
+                                    is "cpu" */
     uint64_t removals; /* sto_removals() when those rows were read, + 1; 0: not
                           checked */
+    enum sto_state state; /* of its file, when it was read; not written */
 };
 void sto_model_free(struct sto_model *m);
 
@@ -200,13 +224,41 @@ struct sto_weights {
     void *map;
     size_t map_bytes;
     int fd; /* holds a shared lock while the file is mapped */
+    enum sto_state state;
 };
 /* Every size in the file is checked against the file before use: ERR_FORMAT.
- * The digest is not recomputed here (sto_arrays_digest() does that). */
+ * The digest is not recomputed here (sto_arrays_digest() does that).  Waits up
+ * to two seconds for somebody who changes the file.  ERR_STALE: it is torn, or
+ * was replaced meanwhile. */
 ERR_CHECK
 enum err sto_weights_open(struct sto_view *v, const char *name,
                           struct sto_weights *out);
 void sto_weights_close(struct sto_weights *w);
+/* Whether a model is known whose file is not there: a backup of the records
+ * alone was put back. */
+bool sto_weights_missing(struct sto_view *v, const char *name);
+
+/*
+ * Weights to be changed where they lie (store/weights_edit.c): mapped for
+ * writing, under a lock that keeps others from opening them until _end, or
+ * until they are closed.  Between _begin and _end the file is marked as torn, on
+ * disk, so that nobody takes the half for the whole after a kill.
+ * ERR_STALE: somebody has them open, or they are not whole.
+ */
+ERR_CHECK
+enum err sto_weights_edit(struct sto_view *v, const char *name,
+                          struct sto_weights *out);
+ERR_CHECK
+enum err sto_weights_begin(struct sto_weights *w);
+/* array[n], as w->array but for fewer rows or columns: what the arrays are now;
+ * the bytes that they gave up are overwritten.  state: STO_INTERIM, or STO_WHOLE
+ * where nothing was changed.  Others may open the file now, before it is
+ * synced: a loss of power in between may leave parts of it as they were. */
+ERR_CHECK
+enum err sto_weights_end(struct sto_weights *w, const struct sto_array *array,
+                         enum sto_state state);
+ERR_CHECK
+enum err sto_weights_sync(struct sto_weights *w);
 
 ERR_CHECK
 enum err sto_each_model(struct sto_view *v,

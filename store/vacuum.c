@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "store/env.h"
+#include "store/keystore.h"
 #include "store/pages.h"
 #include "store/wipe.h"
 
@@ -79,13 +79,37 @@ static enum err copy_db(struct sto *st, MDB_txn *from, MDB_txn *to, int db)
     return rc == MDB_NOTFOUND ? ERR_OK : sto_lmdb(rc, st, "rewriting");
 }
 
-static enum err copy_all(struct sto *st, MDB_txn *from, MDB_env *env)
+/* People encrypted, and the keystore that is named: its file is written first.
+ */
+static enum err copy_encrypted(struct sto *st, MDB_txn *from, MDB_txn *to,
+                               struct sto_ring **ring)
+{
+    MDB_dbi meta;
+
+    ERR_TRY(sto_encrypt_copy(st, from, to, 1, ring));
+    ERR_TRY(sto_keys_write(st, *ring));
+    int rc = mdb_dbi_open(to, sto_db_name[STO_DB_META], 0, &meta);
+
+    if (rc == 0)
+        rc = sto_keys_put(to, meta, *ring);
+    return sto_lmdb(rc, st, "rewriting");
+}
+
+/* ring: NULL, or where the keys go of people who are encrypted on the way. */
+static enum err copy_all(struct sto *st, MDB_txn *from, MDB_env *env,
+                         struct sto_ring **ring)
 {
     MDB_txn *to = NULL;
     enum err e = sto_lmdb(mdb_txn_begin(env, NULL, 0, &to), st, "rewriting");
 
-    for (int db = 0; db < STO_DBS && e == ERR_OK; db++)
-        e = copy_db(st, from, to, db);
+    for (int db = 0; db < STO_DBS && e == ERR_OK; db++) {
+        const bool people =
+            db == STO_DB_USERS || db == STO_DB_TRAIN || db == STO_DB_TEST;
+
+        e = ring != NULL && people ? ERR_OK : copy_db(st, from, to, db);
+    }
+    if (e == ERR_OK && ring != NULL)
+        e = copy_encrypted(st, from, to, ring);
     if (e == ERR_OK)
         return sto_lmdb(mdb_txn_commit(to), st, "rewriting");
     mdb_txn_abort(to);
@@ -120,7 +144,8 @@ static enum err number_file(struct sto *st, int fd, size_t page, uint64_t last)
     return fsync(fd) == 0 ? ERR_OK : io_error(st, "sync the new file");
 }
 
-static enum err make_new(struct sto *st, MDB_txn *from, uint64_t last)
+static enum err make_new(struct sto *st, MDB_txn *from, uint64_t last,
+                         struct sto_ring **ring)
 {
     char work[4096], path[4096];
     MDB_env *env = NULL;
@@ -134,7 +159,7 @@ static enum err make_new(struct sto *st, MDB_txn *from, uint64_t last)
     enum err e = sto_lmdb(sto_env_open(&env, work, 0), st, "rewriting");
 
     if (e == ERR_OK)
-        e = copy_all(st, from, env);
+        e = copy_all(st, from, env, ring);
     if (env != NULL) {
         (void)mdb_env_stat(env, &stat);
         mdb_env_close(env);
@@ -233,7 +258,8 @@ enum err sto_vacuum_sweep(struct sto *st)
  */
 
 /* With the writer's lock; afterwards st's environment is of the old file. */
-static enum err replace(struct sto *st, MDB_txn *txn, uint64_t last)
+static enum err replace(struct sto *st, MDB_txn *txn, uint64_t last,
+                        struct sto_ring **ring)
 {
     char new[4096], old[4096], data[4096];
 
@@ -241,7 +267,7 @@ static enum err replace(struct sto *st, MDB_txn *txn, uint64_t last)
     ERR_TRY(path_of(st, WORK_OLD, old));
     ERR_TRY(path_of(st, "data.mdb", data));
     ERR_TRY(sto_vacuum_sweep(st));
-    ERR_TRY(make_new(st, txn, last));
+    ERR_TRY(make_new(st, txn, last, ring));
     if (link(data, old) != 0)
         return io_error(st, "give the old file a second name");
     ERR_TRY(path_of(st, WORK, old));
@@ -275,7 +301,49 @@ static uint64_t bytes_of(const struct sto *st)
                : 0;
 }
 
-enum err sto_vacuum(struct sto *st, struct sto_vacuumed *out)
+/* The keystore of a store that was encrypted on the way gets its name. */
+static enum err settle_keys(struct sto *st, const struct sto_ring *ring)
+{
+    struct sto_keys_named named = {.encrypted = true};
+
+    if (ring == NULL)
+        return ERR_OK;
+    memcpy(named.store, ring->store, sizeof(named.store));
+    named.generation = ring->generation;
+    return sto_keys_settle(st, &named);
+}
+
+/* Under the writer's lock. */
+static enum err rewrite(struct sto *st, MDB_txn *txn, bool encrypt)
+{
+    struct sto_ring *ring = NULL;
+    /* a writing transaction has the number after the last */
+    enum err e = replace(st, txn, mdb_txn_id(txn) - 1, encrypt ? &ring : NULL);
+
+    if (e == ERR_OK)
+        e = settle_keys(st, ring);
+    if (e == ERR_OK)
+        e = wait_for_readers(st);
+    if (e != ERR_STALE) {
+        const enum err swept = sto_vacuum_sweep(st);
+
+        e = e != ERR_OK ? e : swept;
+    }
+    sto_ring_free(ring);
+    return e;
+}
+
+static enum err check_plain(struct sto *st, MDB_txn *txn)
+{
+    struct sto_keys_named named;
+
+    ERR_TRY(sto_keys_named(st, txn, &named));
+    return named.encrypted
+               ? err_set(ERR_ARG, "store %s is encrypted already", st->dir)
+               : sto_keys_refuse_others(st);
+}
+
+static enum err vacuum(struct sto *st, bool encrypt, struct sto_vacuumed *out)
 {
     MDB_txn *txn = NULL;
     enum err e;
@@ -284,16 +352,20 @@ enum err sto_vacuum(struct sto *st, struct sto_vacuumed *out)
     ERR_TRY(sto_weights_erase(st, &out->files));
     ERR_TRY(
         sto_lmdb(mdb_txn_begin(st->env, NULL, 0, &txn), st, "cannot rewrite"));
-    /* a writing transaction has the number after the last */
-    e = replace(st, txn, mdb_txn_id(txn) - 1);
+    e = encrypt ? check_plain(st, txn) : ERR_OK;
     if (e == ERR_OK)
-        e = wait_for_readers(st);
-    if (e != ERR_STALE) {
-        const enum err swept = sto_vacuum_sweep(st);
-
-        e = e != ERR_OK ? e : swept;
-    }
+        e = rewrite(st, txn, encrypt);
     mdb_txn_abort(txn);
     out->after = bytes_of(st);
     return e;
+}
+
+enum err sto_vacuum(struct sto *st, struct sto_vacuumed *out)
+{
+    return vacuum(st, false, out);
+}
+
+enum err sto_vacuum_encrypt(struct sto *st, struct sto_vacuumed *out)
+{
+    return vacuum(st, true, out);
 }

@@ -36,4 +36,13 @@ struct sto_vacuumed {
 ERR_CHECK
 enum err sto_vacuum(struct sto *st, struct sto_vacuumed *out);
 
+/*
+ * The same, and the store is an encrypted one from then on (sto_encrypt()).
+ * The old file, which is not, is overwritten as always; copies of it elsewhere
+ * are out of reach.  Errors besides: ERR_ARG when it is encrypted already, or
+ * when DIR/keys holds the keystore of another store.
+ */
+ERR_CHECK
+enum err sto_vacuum_encrypt(struct sto *st, struct sto_vacuumed *out);
+
 #endif

@@ -1,8 +1,9 @@
 /*
  * store/weights.c - files of weights, one a model (its record: store/models.c).
  *
- * File: "recdw" 0 0 1, u64 arrays; per array 64 bytes: name[24], u64 type,
- * rows, cols, offset, 0; then the arrays, each at a multiple of 64.
+ * File: "recdw" 0 S 1 (S: enum sto_state), u64 arrays; per array 64 bytes:
+ * name[24], u64 type, rows, cols, offset, 0; then the arrays, each at a
+ * multiple of 64.
  * Writing happens inside the write transaction (so under the writer lock):
  * temporary name, fsync, rename, fsync of the folder; then the record.
  */
@@ -22,9 +23,11 @@
 #include "store/env.h"
 #include "store/wipe.h"
 
-#define ENTRY_BYTES 64
+#define ENTRY_BYTES STO_ENTRY_BYTES
 #define MAGIC "recdw\0\0\1"
-#define ARRAYS_MAX 8192 /* fifty shards of a model with many arrays */
+#define READER_WAITS 2000 /* ms, for who changes a file */
+#define EDITOR_WAITS 20   /* ms, for readers */
+#define ARRAYS_MAX 8192   /* fifty shards of a model with many arrays */
 #define PATH_ROOM 4400
 
 struct entry {
@@ -210,6 +213,32 @@ static bool entry_ok(const struct entry *e, uint64_t file_bytes,
     return true;
 }
 
+/* Whether 8 bytes begin a file of weights, and in which state. */
+static bool read_magic(const unsigned char *head, enum sto_state *state)
+{
+    const unsigned char s = head[STO_STATE_AT];
+
+    *state = (enum sto_state)s;
+    return memcmp(head, MAGIC, STO_STATE_AT) == 0 && s <= STO_INTERIM &&
+           head[7] == 1;
+}
+
+enum sto_state sto_weights_state(const struct sto *st, const char *file)
+{
+    enum sto_state state = STO_WHOLE;
+    unsigned char head[8] = {0};
+    char path[PATH_ROOM];
+
+    file_path(st, file, path);
+    const int fd = open(path, O_RDONLY);
+    const bool good =
+        fd >= 0 && read(fd, head, 8) == 8 && read_magic(head, &state);
+
+    if (fd >= 0)
+        close(fd);
+    return good ? state : STO_WHOLE;
+}
+
 static enum err parse_map(struct sto_weights *w, const char *path)
 {
     const unsigned char *map = w->map;
@@ -217,9 +246,14 @@ static enum err parse_map(struct sto_weights *w, const char *path)
 
     if (w->map_bytes >= 16)
         memcpy(&n, map + 8, 8);
-    if (w->map_bytes < 16 || memcmp(map, MAGIC, 8) != 0 || n > ARRAYS_MAX ||
+    if (w->map_bytes < 16 || !read_magic(map, &w->state) || n > ARRAYS_MAX ||
         w->map_bytes < 16 + n * ENTRY_BYTES)
         return err_set(ERR_FORMAT, "%s is not a file of weights", path);
+    if (w->state == STO_TORN)
+        return err_set(ERR_STALE,
+                       "%s was being corrected when recd was killed: `recd "
+                       "repair` makes it anew",
+                       path);
     w->array = mem_array(n, sizeof(*w->array));
     if (w->array == NULL)
         return err_set(ERR_NOMEM, "no memory to open %s", path);
@@ -234,29 +268,63 @@ static enum err parse_map(struct sto_weights *w, const char *path)
     return ERR_OK;
 }
 
-static enum err map_file(struct sto_weights *w, const char *path)
+/* A file that is unlinked was replaced: nobody waits for it. */
+static bool lock_file(int fd, int how, int tries)
 {
     struct stat s;
-    const int fd = open(path, O_RDONLY);
+
+    for (int i = 0; i < tries; i++) {
+        if (i > 0)
+            (void)nanosleep(&(struct timespec){0, 1000000}, NULL);
+        if (flock(fd, how | LOCK_NB) == 0)
+            return fstat(fd, &s) == 0 && s.st_nlink > 0;
+        if (fstat(fd, &s) != 0 || s.st_nlink == 0)
+            return false;
+    }
+    return false;
+}
+
+static enum err map_file(struct sto_weights *w, const char *path, bool edit)
+{
+    struct stat s;
+    const int fd = open(path, edit ? O_RDWR : O_RDONLY);
 
     if (fd < 0)
         return io_error("open", path);
     w->fd = fd;
-    if (flock(fd, LOCK_SH | LOCK_NB) != 0 || fstat(fd, &s) != 0 ||
-        s.st_nlink == 0)
-        return err_set(ERR_STALE, "%s is being replaced: try again", path);
-    if (s.st_size <= 0)
+    if (!lock_file(fd, edit ? LOCK_EX : LOCK_SH,
+                   edit ? EDITOR_WAITS : READER_WAITS))
+        return err_set(ERR_STALE, "%s is being %s: try again", path,
+                       edit ? "used" : "replaced");
+    if (fstat(fd, &s) != 0 || s.st_size <= 0)
         return err_set(ERR_FORMAT, "%s is not a file of weights", path);
     w->map_bytes = (size_t)s.st_size;
-    w->map = mmap(NULL, w->map_bytes, PROT_READ, MAP_SHARED, fd, 0);
+    w->map = mmap(NULL, w->map_bytes, PROT_READ | (edit ? PROT_WRITE : 0),
+                  MAP_SHARED, fd, 0);
     if (w->map == MAP_FAILED) {
         w->map = NULL;
         return io_error("map", path);
     }
+#ifdef MADV_POPULATE_WRITE
+    if (edit) /* pages are made ready before anybody has to wait for them */
+        (void)madvise(w->map, w->map_bytes, MADV_POPULATE_WRITE);
+#endif
     return ERR_OK;
 }
 
-enum err sto_weights_open(struct sto_view *v, const char *name,
+bool sto_weights_missing(struct sto_view *v, const char *name)
+{
+    struct sto_model m = {0};
+    char file[256], path[PATH_ROOM];
+
+    if (sto_model_find(v, name, &m, file) != ERR_OK)
+        return false;
+    sto_model_free(&m);
+    file_path(v->st, file, path);
+    return access(path, F_OK) != 0 && errno == ENOENT;
+}
+
+static enum err open_file(struct sto_view *v, const char *name, bool edit,
                           struct sto_weights *out)
 {
     struct sto_weights w = {.fd = -1};
@@ -266,16 +334,30 @@ enum err sto_weights_open(struct sto_view *v, const char *name,
     ERR_TRY(sto_model_find(v, name, &m, file));
     sto_model_free(&m);
     file_path(v->st, file, path);
-    enum err e = map_file(&w, path);
+    enum err e = map_file(&w, path, edit);
 
     if (e == ERR_OK)
         e = parse_map(&w, path);
+    if (e == ERR_OK && edit && w.state != STO_WHOLE)
+        e = err_set(ERR_STALE, "%s waits to be made anew", path);
     if (e != ERR_OK) {
         sto_weights_close(&w);
         return e;
     }
     *out = w;
     return ERR_OK;
+}
+
+enum err sto_weights_open(struct sto_view *v, const char *name,
+                          struct sto_weights *out)
+{
+    return open_file(v, name, false, out);
+}
+
+enum err sto_weights_edit(struct sto_view *v, const char *name,
+                          struct sto_weights *out)
+{
+    return open_file(v, name, true, out);
 }
 
 void sto_weights_close(struct sto_weights *w)

@@ -70,11 +70,15 @@ static inline bool case_public(size_t u)
     return u % 7 == 0;
 }
 
+/* Whether case_import() makes encrypted stores. */
+static bool case_encrypt;
+
 /* Import the rows of everybody, or of public people, into dir. */
 static inline void case_import_some(const char *dir,
                                     const struct forget_case *c, bool open)
 {
-    const struct sto_import_opts opts = {.format = STO_CSV, .open = open};
+    const struct sto_import_opts opts = {
+        .format = STO_CSV, .open = open, .encrypt = case_encrypt};
     struct sto_import_stats stats;
     struct sto_import *im;
     struct sto *st;

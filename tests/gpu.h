@@ -1,5 +1,5 @@
-/* tests/gpu.h - what tests/gpu_check.c and tests/gpu_times.c share: arrays on
- * both sides, invented graphs and Shfl-BW weights. */
+/* tests/gpu.h - what tests/gpu_check*.c and tests/gpu_times.c share: arrays on
+ * both sides, invented graphs and sparse weights. */
 #ifndef TESTS_GPU_H
 #define TESTS_GPU_H
 
@@ -12,10 +12,10 @@
 #include "base/cpu.h"
 #include "base/device.h"
 #include "base/rng.h"
-#include "kernels/cuda/lane.h"
+#include "kernels/cuda/pack.h"
 
-static const struct krn_cuda *gpu;
-static char why[KRN_CUDA_WHY];
+extern const struct krn_cuda *gpu;
+extern char why[KRN_CUDA_WHY];
 
 static inline void must(int bad, const char *what)
 {
@@ -122,14 +122,6 @@ static inline void drop_graph(struct graph *g)
     drop(&g->val);
 }
 
-static inline uint16_t bf16(float x)
-{
-    uint32_t bits;
-
-    memcpy(&bits, &x, 4);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
 static inline float from_bf16(uint16_t x)
 {
     const uint32_t bits = (uint32_t)x << 16;
@@ -167,9 +159,9 @@ static inline struct shfl make_shfl(size_t groups, size_t v, size_t columns,
     for (size_t i = 0; i < groups * v; i++)
         row[i] = (uint32_t)(i * 7 % (groups * v)); /* 7 divides no power of 2 */
     for (size_t i = 0; i < (size_t)ptr[groups] * v; i++)
-        val[i] = bf16((float)rng_normal(32, RNG_SYNTH, i));
+        val[i] = krn_pack_bf16((float)rng_normal(32, RNG_SYNTH, i));
     for (size_t i = 0; i < columns * n; i++)
-        x[i] = bf16((float)rng_normal(33, RNG_SYNTH, i));
+        x[i] = krn_pack_bf16((float)rng_normal(33, RNG_SYNTH, i));
     up(&f.ptr);
     up(&f.col);
     up(&f.row);
@@ -189,6 +181,59 @@ static inline void drop_shfl(struct shfl *f)
     drop(&f->val);
     drop(&f->x);
     drop(&f->y);
+}
+
+struct two_four {
+    struct both val, where, x, y;
+    float *weight; /* [m][k] what was packed, as bf16 holds it */
+    struct krn_cuda_two_four s;
+};
+
+/* Two of each four weights, at random places; some of them 0. */
+static inline struct two_four make_two_four(size_t m, size_t n, size_t k)
+{
+    struct two_four f = {.val = make(m * k),
+                         .where = make(m * k / 8),
+                         .x = make(k * n * 2),
+                         .y = make(m * n * 4),
+                         .weight = calloc(m * k, sizeof(float))};
+    uint16_t *x = f.x.host;
+
+    if (f.weight == NULL)
+        exit(1);
+    for (size_t c = 0; c < m * k; c += 4) {
+        const size_t skip = rng_below(61, RNG_SYNTH, c, 16);
+
+        for (size_t i = 0; i < 4; i++) {
+            const float w = from_bf16(
+                krn_pack_bf16((float)rng_normal(62, RNG_SYNTH, c + i)));
+
+            f.weight[c + i] = i == skip % 4 ||
+                                      i == (skip % 4 + 1 + skip / 4 % 3) % 4 ||
+                                      rng_below(63, RNG_SYNTH, c + i, 20) == 0
+                                  ? 0
+                                  : w;
+        }
+    }
+    for (size_t i = 0; i < k * n; i++)
+        x[i] = krn_pack_bf16((float)rng_normal(64, RNG_SYNTH, i));
+    must(!krn_pack_two_four(f.weight, m, k, f.val.host, f.where.host),
+         "packing 2:4");
+    up(&f.val);
+    up(&f.where);
+    up(&f.x);
+    f.s = (struct krn_cuda_two_four){m,           n,       k,      f.val.dev,
+                                     f.where.dev, f.x.dev, f.y.dev};
+    return f;
+}
+
+static inline void drop_two_four(struct two_four *f)
+{
+    drop(&f->val);
+    drop(&f->where);
+    drop(&f->x);
+    drop(&f->y);
+    free(f->weight);
 }
 
 /* Open the GPU and say which it is; 77 where there is none. */

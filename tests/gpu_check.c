@@ -3,60 +3,107 @@
  * odd shapes and poisoned outputs, twice for equal bits.  Exit 77 where there
  * is no GPU.  Run by `make gpu-check`.
  */
-#include "tests/gpu.h"
+#include "tests/gpu_check.h"
 
+const struct krn_cuda *gpu;
+char why[KRN_CUDA_WHY];
 static int failed;
 
-static void expect(bool good, const char *what)
+void expect(bool good, const char *what)
 {
-    printf("%-44s %s\n", what, good ? "ok" : "FAILED");
+    printf("%-52s %s\n", what, good ? "ok" : "FAILED");
     failed |= !good;
 }
 
 /* --- products ---------------------------------------------------- */
 
-static void check_gemm(size_t m, size_t n, size_t k, int turned)
+/* One of c = op(a) op(b), or c + that. */
+static double gemm_at(const struct krn_cuda_gemm *g, const float *x,
+                      const float *y, size_t i, size_t j)
 {
-    struct both a = floats(m * k, 1), b = floats(n * k, 2),
-                c = make(m * n * sizeof(float));
-    float *want = calloc(m * n, sizeof(*want)), *first = malloc(c.bytes);
-    const struct krn_cuda_gemm g = {m, n, k, turned, a.dev, b.dev, c.dev};
-    const float *x = a.host, *y = b.host;
+    double sum = 0;
+
+    for (size_t q = 0; q < g->k; q++)
+        sum += (double)x[g->a_turned ? q * g->m + i : i * g->k + q] *
+               (double)y[g->turned ? j * g->k + q : q * g->n + j];
+    return sum;
+}
+
+static void check_gemm(struct krn_cuda_gemm g)
+{
+    const size_t batch = g.batch > 0 ? g.batch : 1, each = g.m * g.n;
+    struct both a = floats(batch * g.m * g.k, 1),
+                b = floats(batch * g.n * g.k, 2), was = floats(batch * each, 3),
+                c = make(batch * each * sizeof(float));
+    float *first = malloc(c.bytes);
+    double most = 0;
     char what[80];
 
-    for (size_t i = 0; i < m * n; i++) {
-        double sum = 0;
-
-        for (size_t q = 0; q < k; q++)
-            sum += (double)x[i / n * k + q] *
-                   (double)(turned ? y[i % n * k + q] : y[q * n + i % n]);
-        want[i] = (float)sum;
+    g.dev_a = a.dev;
+    g.dev_b = b.dev;
+    g.dev_c = c.dev;
+    for (int run = 0; run < 2; run++) {
+        poison(&c);
+        if (g.add)
+            must(gpu->put(c.dev, was.host, c.bytes, why), "put");
+        must(gpu->gemm(&g, why), "gemm");
+        down(&c);
+        if (run == 0)
+            memcpy(first, c.host, c.bytes);
     }
-    poison(&c);
-    must(gpu->gemm(&g, why), "gemm");
-    down(&c);
-    memcpy(first, c.host, c.bytes);
-    poison(&c);
-    must(gpu->gemm(&g, why), "gemm");
-    down(&c);
-    (void)snprintf(what, sizeof(what), "gemm %zu x %zu x %zu%s", m, n, k,
-                   turned ? ", turned" : "");
-    expect(worst(want, c.host, m * n) < 1e-5 * sqrt((double)k) * 10 &&
+    for (size_t i = 0; i < batch * each; i++) {
+        const size_t s = i / each;
+        const double want =
+            gemm_at(&g, (float *)a.host + s * g.m * g.k,
+                    (float *)b.host + s * g.n * g.k, i % each / g.n, i % g.n) +
+            (g.add ? (double)((float *)was.host)[i] : 0);
+        const double gap = fabs(want - (double)((float *)c.host)[i]);
+
+        most = !(gap <= most) ? gap : most;
+    }
+    (void)snprintf(what, sizeof(what), "gemm %zu x %zu x %zu%s%s%s, %zu", g.m,
+                   g.n, g.k, g.a_turned ? ", a turned" : "",
+                   g.turned ? ", b turned" : "", g.add ? ", added" : "", batch);
+    expect(most < 1e-4 * sqrt((double)g.k) &&
                memcmp(first, c.host, c.bytes) == 0,
            what);
-    free(want);
     free(first);
     drop(&a);
     drop(&b);
+    drop(&was);
     drop(&c);
 }
 
-static void check_spmm(size_t rows, size_t cols, size_t d, int valued)
+/* A number as the CPU adds it: entries in order, one chain. */
+static float spmm_at(const struct graph *g, const float *x, size_t d, size_t at,
+                     bool valued, const float *add, float scale)
 {
-    struct graph g = make_graph(rows, cols, 23, 5);
-    struct both x = floats(cols * d, 6), y = make(rows * d * sizeof(float));
-    const struct krn_cuda_spmm s = {
-        rows, d, g.ptr.dev, g.idx.dev, valued ? g.val.dev : NULL, x.dev, y.dev};
+    const uint64_t *ptr = g->ptr.host;
+    const uint32_t *idx = g->idx.host;
+    float sum = add != NULL ? add[at] : 0;
+
+    for (uint64_t e = ptr[at / d]; e < ptr[at / d + 1]; e++)
+        sum = fmaf(valued ? ((float *)g->val.host)[e] : 1.0f,
+                   x[idx[e] * d + at % d], sum);
+    return scale == 1 ? sum : sum * scale;
+}
+
+static void check_spmm(size_t rows, size_t cols, size_t d, bool valued,
+                       float scale)
+{
+    struct graph g = make_graph(rows, cols, 83, 5);
+    struct both x = floats(cols * d, 6), add = floats(rows * d, 7),
+                y = make(rows * d * sizeof(float));
+    const bool added = scale != 1;
+    const struct krn_cuda_spmm s = {.rows = rows,
+                                    .d = d,
+                                    .dev_ptr = g.ptr.dev,
+                                    .dev_idx = g.idx.dev,
+                                    .dev_val = valued ? g.val.dev : NULL,
+                                    .dev_x = x.dev,
+                                    .dev_add = added ? add.dev : NULL,
+                                    .scale = scale,
+                                    .dev_y = y.dev};
     bool same = true;
     char what[80];
 
@@ -65,17 +112,87 @@ static void check_spmm(size_t rows, size_t cols, size_t d, int valued)
     down(&y);
     for (size_t i = 0; i < rows * d && same; i++) {
         const float want =
-            krn_lane_spmm(g.ptr.host, g.idx.host, valued ? g.val.host : NULL,
-                          x.host, d, i / d, i % d);
+            spmm_at(&g, x.host, d, i, valued, added ? add.host : NULL, scale);
 
         same = memcmp(&want, (float *)y.host + i, sizeof(want)) == 0;
     }
-    (void)snprintf(what, sizeof(what), "spmm %zu x %zu, d %zu%s, equal bits",
-                   rows, cols, d, valued ? "" : ", no values");
+    (void)snprintf(what, sizeof(what), "spmm %zu x %zu, d %zu%s%s, equal bits",
+                   rows, cols, d, valued ? "" : ", no values",
+                   added ? ", added and scaled" : "");
     expect(same, what);
     drop_graph(&g);
     drop(&x);
+    drop(&add);
     drop(&y);
+}
+
+static void check_sddmm(size_t n, size_t d)
+{
+    enum { ROWS = 17, COLS = 29 };
+    struct both row = make(n * 4), idx = make(n * 4), out = make(n * 4);
+    struct both a = floats(ROWS * d, 8), b = floats(COLS * d, 9);
+    const struct krn_cuda_sddmm s = {n,     d,     row.dev, idx.dev, a.dev,
+                                     b.dev, 0.75f, -1,      out.dev};
+    double most = 0;
+    char what[80];
+
+    for (size_t e = 0; e < n; e++) {
+        ((uint32_t *)row.host)[e] = (uint32_t)rng_below(8, RNG_SYNTH, e, ROWS);
+        ((uint32_t *)idx.host)[e] = (uint32_t)rng_below(9, RNG_SYNTH, e, COLS);
+    }
+    up(&row);
+    up(&idx);
+    poison(&out);
+    must(gpu->sddmm(&s, why), "sddmm");
+    down(&out);
+    for (size_t e = 0; e < n; e++) {
+        double sum = 0;
+
+        for (size_t k = 0; k < d; k++)
+            sum +=
+                (double)((float *)a.host)[((uint32_t *)row.host)[e] * d + k] *
+                (double)((float *)b.host)[((uint32_t *)idx.host)[e] * d + k];
+        const double gap =
+            fabs(sum * 0.75 - 1 - (double)((float *)out.host)[e]);
+
+        most = !(gap <= most) ? gap : most;
+    }
+    (void)snprintf(what, sizeof(what), "sddmm %zu entries, d %zu", n, d);
+    expect(most < 1e-4 * sqrt((double)d), what);
+    drop(&row);
+    drop(&idx);
+    drop(&out);
+    drop(&a);
+    drop(&b);
+}
+
+static void check_gram(size_t n, size_t d)
+{
+    struct both x = floats(n * d, 10), out = make(d * d * 4);
+    struct both room = make(gpu->gram_bytes(n, d));
+    const struct krn_cuda_gram g = {n, d, 0.5f, x.dev, room.dev, out.dev};
+    const float *v = x.host;
+    double most = 0;
+    char what[80];
+
+    poison(&out);
+    poison(&room);
+    must(gpu->gram(&g, why), "gram");
+    down(&out);
+    for (size_t i = 0; i < d * d; i++) {
+        double sum = 0;
+
+        for (size_t r = 0; r < n; r++)
+            sum += (double)v[r * d + i / d] * (double)v[r * d + i % d];
+        const double gap = fabs(sum / 2 - (double)((float *)out.host)[i]);
+
+        most = !(gap <= most) ? gap : most;
+    }
+    (void)snprintf(what, sizeof(what), "gram of %zu x %zu", n, d);
+    expect(most < 1e-5 * (double)(n + 16), what);
+    drop(&x);
+    drop(&out);
+    drop(&room);
 }
 
 /* --- lists ------------------------------------------------------- */
@@ -89,8 +206,13 @@ static void check_topk(size_t people, size_t items, size_t d, size_t k)
     const struct krn_cuda_topk t = {
         people,       items,        d,      k,        vec.dev, item.dev,
         seen.ptr.dev, seen.idx.dev, id.dev, score.dev};
-    const struct krn_cuda_gemm g = {people,  items,    d,      1,
-                                    vec.dev, item.dev, all.dev};
+    const struct krn_cuda_gemm g = {.m = people,
+                                    .n = items,
+                                    .k = d,
+                                    .turned = 1,
+                                    .dev_a = vec.dev,
+                                    .dev_b = item.dev,
+                                    .dev_c = all.dev};
     uint64_t *key = malloc(items * sizeof(*key));
     bool same = true;
     char what[80];
@@ -132,57 +254,6 @@ static void check_topk(size_t people, size_t items, size_t d, size_t k)
     drop(&all);
 }
 
-/* --- ALS --------------------------------------------------------- */
-
-/* What is left of A x - b, at its largest. */
-static void check_als(size_t rows, size_t d)
-{
-    struct graph g = make_graph(rows, 50, 40, 21);
-    struct both fixed = floats(50 * d, 22), gram = make(d * d * 4),
-                x = make(rows * d * 4);
-    const struct krn_cuda_als a = {rows,      d,        g.ptr.dev, g.idx.dev,
-                                   fixed.dev, gram.dev, 3,         0.5f,
-                                   2,         0.7f,     x.dev};
-    const float *f = fixed.host, *y = x.host;
-    const uint64_t *ptr = g.ptr.host;
-    const uint32_t *idx = g.idx.host;
-    double most = 0;
-    char what[80];
-
-    for (size_t i = 0; i < d * d; i++)
-        ((float *)gram.host)[i] = i / d == i % d ? 1.0f : 0.01f;
-    up(&gram);
-    poison(&x);
-    must(gpu->als(&a, why), "als");
-    down(&x);
-    for (size_t r = 0; r < rows; r++) {
-        const double reg = 0.5 * pow((double)(ptr[r + 1] - ptr[r]) + 2, 0.7);
-
-        for (size_t i = 0; i < d; i++) {
-            double left = reg * (double)y[r * d + i];
-
-            for (size_t k = 0; k < d; k++)
-                left += (double)((float *)gram.host)[i * d + k] *
-                        (double)y[r * d + k];
-            for (uint64_t e = ptr[r]; e < ptr[r + 1]; e++) {
-                const float *w = f + idx[e] * d;
-                double dot = 0;
-
-                for (size_t k = 0; k < d; k++)
-                    dot += (double)w[k] * (double)y[r * d + k];
-                left += 3 * (double)w[i] * dot - 4 * (double)w[i];
-            }
-            most = !(fabs(left) <= most) ? fabs(left) : most;
-        }
-    }
-    (void)snprintf(what, sizeof(what), "als %zu rows, d %zu", rows, d);
-    expect(most < 2e-2, what);
-    drop_graph(&g);
-    drop(&fixed);
-    drop(&gram);
-    drop(&x);
-}
-
 /* --- Shfl-BW ----------------------------------------------------- */
 
 static void check_shfl(size_t groups, size_t v, size_t columns, size_t n)
@@ -215,105 +286,47 @@ static void check_shfl(size_t groups, size_t v, size_t columns, size_t n)
     drop_shfl(&f);
 }
 
-/* --- small ones -------------------------------------------------- */
+/* --- 2:4 --------------------------------------------------------- */
 
-static void check_small(void)
+static void check_two_four(size_t m, size_t n, size_t k)
 {
-    enum { N = 1003, D = 7, OUT = 31 };
-    struct both x = floats(N * D, 41), out = make(N * D * 4);
-    struct both idx = make(N * 4), start = make((OUT + 1) * 4);
-    struct both row = make(OUT * 4), sum = make(2 * OUT * D * 4);
-    struct both words = make(N * 16);
-    bool same = true;
+    struct two_four f = make_two_four(m, n, k);
+    const uint16_t *x = f.x.host;
+    double most = 0;
+    char what[80];
 
-    for (size_t i = 0; i < N; i++)
-        ((uint32_t *)idx.host)[i] = (uint32_t)(i * 13 % N);
-    up(&idx);
-    poison(&out);
-    const struct krn_cuda_gather g = {N, D, idx.dev, x.dev, out.dev};
+    poison(&f.y);
+    must(gpu->two_four(&f.s, why), "2:4");
+    down(&f.y);
+    for (size_t i = 0; i < m * n; i++) {
+        double sum = 0;
 
-    must(gpu->gather(&g, why), "gather");
-    down(&out);
-    for (size_t i = 0; i < N; i++)
-        same = same && memcmp((float *)out.host + i * D,
-                              (float *)x.host + i * 13 % N * D, D * 4) == 0;
-    expect(same, "gather");
-    for (size_t i = 0; i < OUT; i++) {
-        ((uint32_t *)start.host)[i + 1] = (uint32_t)((i + 1) * N / OUT);
-        ((uint32_t *)row.host)[i] = (uint32_t)(2 * i);
+        for (size_t q = 0; q < k; q++)
+            sum += (double)f.weight[i / n * k + q] *
+                   (double)from_bf16(x[q * n + i % n]);
+        const double gap = fabs(sum - (double)((float *)f.y.host)[i]);
+
+        most = !(gap <= most) ? gap : most;
     }
-    up(&start);
-    up(&row);
-    must(gpu->zero(sum.dev, sum.bytes, why), "zero");
-    must(gpu->scatter(OUT, D, start.dev, row.dev, x.dev, sum.dev, why),
-         "scatter");
-    down(&sum);
-    same = true;
-    for (size_t i = 0; i < OUT * D; i++) {
-        const float want =
-            krn_lane_segment(start.host, x.host, D, i / D, i % D, 0);
-
-        same = same &&
-               memcmp(&want, (float *)sum.host + i / D * 2 * D + i % D, 4) == 0;
-    }
-    expect(same, "sorted scatter, equal bits");
-    must(gpu->philox(words.dev, N, 77, 5, why), "philox");
-    down(&words);
-    same = true;
-    for (size_t i = 0; i < N; i++) {
-        const struct krn_u32x4 c = {{(uint32_t)(5 + i), 0, 0, 0}};
-        const struct krn_u32x4 want = krn_philox(77, c);
-
-        same = same && memcmp(&want, (uint32_t *)words.host + 4 * i, 16) == 0;
-    }
-    expect(same, "philox");
-    drop(&x);
-    drop(&out);
-    drop(&idx);
-    drop(&start);
-    drop(&row);
-    drop(&sum);
-    drop(&words);
+    (void)snprintf(what, sizeof(what), "2:4 %zu x %zu x %zu", m, n, k);
+    expect(most < 1e-3 * sqrt((double)k), what);
+    drop_two_four(&f);
 }
 
-static void check_adam(void)
+/* A refusal says how much was wanted and leaves the device as it was. */
+static void check_memory(void)
 {
-    enum { N = 777 };
-    struct both p = floats(N, 51), m = floats(N, 52), v = floats(N, 53),
-                g = floats(N, 54);
-    double most = 0;
+    struct krn_cuda_info info;
+    void *dev = NULL;
 
-    for (size_t i = 0; i < N; i++)
-        ((float *)v.host)[i] = fabsf(((float *)v.host)[i]);
-    up(&v);
-    float *was = malloc(p.bytes), *m0 = malloc(p.bytes), *v0 = malloc(p.bytes);
+    must(gpu->info(&info, why), "info");
+    const bool refused = gpu->alloc(&dev, info.memory + (1 << 20), why) != 0;
 
-    memcpy(was, p.host, p.bytes);
-    memcpy(m0, m.host, p.bytes);
-    memcpy(v0, v.host, p.bytes);
-    const struct krn_cuda_adam a = {N,    p.dev, m.dev, v.dev, g.dev, 0.01f,
-                                    0.9f, 0.99f, 1e-8f, 0.1f,  1.5f,  1.2f};
-
-    must(gpu->adam(&a, why), "adam");
-    down(&p);
-    for (size_t i = 0; i < N; i++) {
-        const double gi = (double)((float *)g.host)[i];
-        const double mi = 0.9 * (double)m0[i] + 0.1 * gi;
-        const double vi = 0.99 * (double)v0[i] + 0.01 * gi * gi;
-        const double want =
-            (double)was[i] -
-            0.01 * (mi * 1.5 / (sqrt(vi * 1.2) + 1e-8) + 0.1 * (double)was[i]);
-
-        most = fmax(most, fabs(want - (double)((float *)p.host)[i]));
-    }
-    expect(most < 1e-5, "adam");
-    free(was);
-    free(m0);
-    free(v0);
-    drop(&p);
-    drop(&m);
-    drop(&v);
-    drop(&g);
+    expect(refused && strstr(why, "are needed") != NULL &&
+               strstr(why, "are free") != NULL,
+           "out of device memory says how much was needed");
+    must(gpu->alloc(&dev, 1000, why), "alloc");
+    gpu->free(dev);
 }
 
 int main(void)
@@ -322,23 +335,42 @@ int main(void)
 
     if (none != 0)
         return none;
-    check_gemm(1, 1, 1, 0);
-    check_gemm(33, 65, 17, 0);
-    check_gemm(128, 257, 64, 1);
-    check_spmm(1, 1, 1, 1);
-    check_spmm(700, 300, 64, 1);
-    check_spmm(513, 99, 37, 0);
+    for (int how = 0; how < 8; how++) {
+        const struct krn_cuda_gemm g = {.m = 33,
+                                        .n = 65,
+                                        .k = 17,
+                                        .a_turned = how & 1,
+                                        .turned = how >> 1 & 1,
+                                        .add = how >> 2 & 1,
+                                        .batch = 3};
+
+        check_gemm(g);
+    }
+    check_gemm((struct krn_cuda_gemm){.m = 1, .n = 1, .k = 1});
+    check_gemm((struct krn_cuda_gemm){.m = 128, .n = 257, .k = 64});
+    check_spmm(1, 1, 1, true, 1);
+    check_spmm(700, 300, 64, true, 1);
+    check_spmm(300, 150, 74, true, 0.25f);
+    check_spmm(513, 99, 37, false, 1);
+    check_sddmm(1, 1);
+    check_sddmm(501, 64);
+    check_sddmm(77, 33);
+    check_gram(1, 1);
+    check_gram(700, 33);
+    check_gram(40000, 12);
+    check_gram(300, 130);
     check_topk(3, 10, 8, 20);
     check_topk(40, 5000, 16, 100);
     check_topk(5, 40000, 24, 1024);
-    check_als(60, 1);
-    check_als(300, 32);
-    check_als(100, 128);
     check_shfl(1, 64, 40, 8);
     check_shfl(4, 64, 500, 200);
     check_shfl(3, 128, 333, 72);
-    check_small();
-    check_adam();
+    check_two_four(64, 8, 64);
+    check_two_four(128, 136, 192);
+    check_two_four(64, 264, 512);
+    gpu_check_train();
+    gpu_check_small();
+    check_memory();
     puts(failed ? "FAILED" : "all kernels agree with plain loops");
     return failed;
 }

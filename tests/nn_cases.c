@@ -601,8 +601,8 @@ static void fill_ids(struct nn_case_net *g, uint64_t seed)
     }
 }
 
-void nn_case_open(struct nn_case_net *g, const struct nn_case *c,
-                  enum nn_type type, uint64_t seed)
+enum err nn_case_build(struct nn_case_net *g, const struct nn_case *c,
+                       enum nn_type type, uint64_t seed)
 {
     *g = (struct nn_case_net){0};
     assert_int_equal(nn_params_new(&g->p, type, seed), ERR_OK);
@@ -610,7 +610,14 @@ void nn_case_open(struct nn_case_net *g, const struct nn_case *c,
     g->out = c->build(g);
     g->weight = nn_tape_input(g->t, "w", g->out->n_dims, g->out->dim);
     g->loss = nn_reduce_sum(g->t, g->out, g->weight);
-    if (nn_tape_plan(g->t, g->loss) != ERR_OK)
+    nn_tape_on_device(g->t);
+    return nn_tape_plan(g->t, g->loss);
+}
+
+void nn_case_open(struct nn_case_net *g, const struct nn_case *c,
+                  enum nn_type type, uint64_t seed)
+{
+    if (nn_case_build(g, c, type, seed) != ERR_OK)
         fail_msg("%s: %s", c->name, err_note());
     /* biases too, so that nothing is checked at zero alone */
     for (size_t i = 0; i < nn_params_size(g->p); i++) {

@@ -28,6 +28,9 @@ struct nn_case {
 
 extern const struct nn_case nn_cases[]; /* ended by name == NULL */
 
+/* Build the network of a case and plan it, on the device where one is open. */
+enum err nn_case_build(struct nn_case_net *g, const struct nn_case *c,
+                       enum nn_type type, uint64_t seed);
 /* Build the network of a case, plan it and fill it from `seed`; checks with
  * cmocka that nothing fails. */
 void nn_case_open(struct nn_case_net *g, const struct nn_case *c,

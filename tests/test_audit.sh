@@ -46,6 +46,25 @@ expect 2 r audit forgotten --attack lira
 say '`recd audit forgotten` as a rehearsal'
 ls "$TMPDIR"/recd* 2>/dev/null && fail "a folder is left"
 
+# --- as published -----------------------------------------------------------------
+expect 2 r audit membership --faithful
+say "faithful means nothing to popularity, which has no other published form"
+expect 2 r audit membership --faithful --attack lira
+expect 2 r audit membership --faithful --attack st-mia --faithful-epochs 3
+say "faithful-epochs means nothing to an audit without --faithful --attack dl-mia"
+expect 2 r audit membership --attack dl-mia --faithful-epochs 3
+expect 2 r audit forgotten --faithful
+say '`recd audit forgotten` as a rehearsal'
+expect 0 r audit membership --references 2 --faithful --attack sf-mia,dl-mia --faithful-epochs 1 --max-auc 0.001
+say "sf-mia .*area"
+say "no evidence: as published, it uses the true labels that it is to find"
+say "verdict: not judged"
+expect 0 r audit membership --references 2 --faithful --attack dl-mia --faithful-epochs 1 --json
+say '"sees_labels": true'
+say "1 of 200 epochs of the encoders"
+expect 0 r audit membership --references 2 --faithful --attack st-mia --json
+say "as published: lists weighed by rank"
+
 # --- files of another system ------------------------------------------------------
 sed 1d "$dir/rows.csv" | awk -F, -v d="$dir" '
     { side = $1; gsub(/[^0-9]/, "", side); m = side % 2 ? "in" : "out"

@@ -173,12 +173,48 @@ refuses 2 'leave --shards out' "$recd" train --model dpsvd --shards 2
 refuses 2 'keeps to its epsilon alone' "$recd" rerank train --base dpsvd --model prm
 refuses 2 'name the file that has them' "$recd" import --public --catalogue missing.csv
 refuses 2 'no option --frobnicate' "$recd" train --model ease --frobnicate
-refuses 2 'train runs on the CPU alone' "$recd" --device cuda train --model ease
+refuses 2 'export runs on the CPU alone' "$recd" --device cuda export
 refuses 1 'recd-cuda.so cannot be opened' env RECD_CUDA_MODULE=/nowhere "$recd" --device cuda evaluate --name ease
 refuses 1 'the store holds no model "nix"' "$recd" remove nix
 printf 'user,item,rating\na,b,c\n' >bad.csv
 refuses 1 'bad.csv:2: ' "$recd" import bad.csv
 check "remove" "$recd" remove lightgcn
+
+# --- an encrypted store -------------------------------------------------------------
+RECD_STORE="$work/clear" "$recd" -q import whole.csv >out 2>err
+awk 'BEGIN { print "user,item"; for (u = 1; u <= 9; u++) for (i = 1; i <= 5; i++)
+    if ((u + i) % 3) print "person-" u ",thing-" i }' >some.csv
+export RECD_STORE="$work/sealed"
+check "import into an encrypted store" "$recd" -q import --encrypt some.csv
+check "more, without saying so again" "$recd" -q import some.csv
+"$recd" info >out 2>err
+grep -q "bytes, encrypted)" out && ok "info says so" || no "info does not say that it is encrypted"
+"$recd" --json info >out 2>err
+grep -q '"encrypted": true' out && ok "info --json says so" || no "info --json does not say so"
+grep -qa person- "$RECD_STORE/data.mdb" && no "ids in the clear" || ok "no id in the data file"
+"$recd" -q export >sealed.rows
+"$recd" -q train --model ease --json >out 2>err
+sealed=$(digest)
+export RECD_STORE="$work/later"
+check "the same rows in the clear" "$recd" -q import some.csv
+grep -qa person- "$RECD_STORE/data.mdb" && ok "ids are in the clear" || no "a search for ids finds none"
+"$recd" -q train --model ease --json >out 2>err
+equal "encryption changes no model" "$(digest)" "$sealed"
+refuses 2 "\`recd vacuum --encrypt\` encrypts all of it" "$recd" import --encrypt some.csv
+check "encrypt what is there" "$recd" vacuum --encrypt
+grep -qa person- "$RECD_STORE/data.mdb" && no "ids in the clear after vacuum" || ok "no id after vacuum --encrypt"
+"$recd" -q export | cmp -s - sealed.rows && ok "the rows are the same" || no "the rows differ"
+refuses 2 "is encrypted already" "$recd" vacuum --encrypt
+check "forget somebody" "$recd" forget user person-3
+grep -q "keys destroyed: 1, replaced: 0" out && ok "the key is destroyed" || { no "no word of the key"; cat out; }
+"$recd" --json forget interaction person-4 thing-1 >out 2>err
+json "forget --json has the keys" keys_destroyed keys_renewed certificate
+mv "$RECD_STORE/keys" elsewhere
+refuses 1 "keys/people-3.keys is missing: put it back" "$recd" export
+refuses 1 "keys/people-3.keys is missing: put it back" "$recd" import some.csv
+mv elsewhere "$RECD_STORE/keys"
+check "with it all is well" "$recd" export
+export RECD_STORE="$work/store"
 
 # --- pages ----------------------------------------------------------------------------
 "$recd" help train --model ials >out 2>err

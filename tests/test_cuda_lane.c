@@ -1,6 +1,7 @@
 /*
  * tests/test_cuda_lane.c - what threads of the CUDA kernels compute, run on the
- * host: index arithmetic, order of sums, layouts of fragments.
+ * host: index arithmetic, order of sums, layouts.  Whole kernels:
+ * tests/test_cuda_emulated.sh.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -13,7 +14,7 @@
 
 #include "base/cpu.h"
 #include "base/rng.h"
-#include "kernels/cuda/lane.h"
+#include "kernels/cuda/pack.h"
 
 static float draw(uint64_t i)
 {
@@ -113,129 +114,65 @@ static void bitonic_steps_sort(void **state)
     free(key);
 }
 
-/* A block of ALS: assembly, factor, both substitutions, phase by phase with 37
- * threads; then A x = b must hold. */
-static void a_block_of_als_solves_its_system(void **state)
+static void triangles_are_counted_row_by_row(void **state)
 {
-    enum { D = 33, ROWS = 11, THREADS = 37 };
-    static float a[D * D], full[D * D], w[ROWS * D], b[D], x[D];
+    unsigned t = 0;
 
     (void)state;
-    for (size_t i = 0; i < ROWS * D; i++)
-        w[i] = draw(i);
-    for (size_t i = 0; i < D * D; i++)
-        a[i] = i / D == i % D ? 2.0f : 0.0f;
-    for (size_t t = 0; t < THREADS; t++)
-        krn_lane_outer(a, w, ROWS, 3.0f, D, t, THREADS);
-    for (size_t i = 0; i < D; i++) {
-        for (size_t k = 0; k < D; k++)
-            full[i * D + k] = k <= i ? a[i * D + k] : a[k * D + i];
-        b[i] = x[i] = draw(900 + i);
-    }
-    for (size_t j = 0; j < D; j++) {
-        a[j * D + j] = sqrtf(a[j * D + j]);
-        for (size_t t = 0; t < THREADS; t++)
-            krn_lane_chol_scale(a, D, j, a[j * D + j], t, THREADS);
-        for (size_t t = 0; t < THREADS; t++)
-            krn_lane_chol_update(a, D, j, t, THREADS);
-    }
-    for (int back = 0; back < 2; back++) {
-        for (size_t s = 0; s < D; s++) {
-            const size_t j = back ? D - 1 - s : s;
+    for (unsigned row = 0; row < 600; row++) {
+        for (unsigned column = 0; column <= row; column++, t++) {
+            unsigned got;
 
-            x[j] /= a[j * D + j];
-            for (size_t t = 0; t < THREADS; t++)
-                krn_lane_solve(a, x, D, j, back, t, THREADS);
+            assert_int_equal(krn_lane_triangle(t, &got), row);
+            assert_int_equal(got, column);
         }
-    }
-    for (size_t i = 0; i < D; i++) {
-        double sum = 0;
-
-        for (size_t k = 0; k < D; k++)
-            sum += (double)full[i * D + k] * (double)x[k];
-        assert_true(fabs(sum - (double)b[i]) < 1e-3);
     }
 }
 
-/* --- fragments
- * ----------------------------------------------------------------
- */
-
-enum { V = 64, STEP = KRN_SHFL_STEP, COLS = KRN_SHFL_COLS };
-
-/* What ldmatrix gives lane `lane` in register `reg` from a tile stored by rows
- * of `stride`, when lane l points at at[l]: eight rows of eight numbers, turned
- * over: stored row 2 (lane % 4) + half, stored column lane / 4. */
-static float ldmatrix_turned(const float *tile, const size_t *at, int lane,
-                             int reg, int half)
+/* What the words of places say gives the weights back. */
+static void weights_of_two_of_four_are_packed_in_order(void **state)
 {
-    return tile[at[reg * 8 + lane % 4 * 2 + half] + (size_t)lane / 4];
-}
-
-/* A warp's part of a tile: fragments by ldmatrix, multiplied as mma does by
- * PTX's tables, put where the kernel writes them, against plain sums. */
-static void fragments_multiply_as_the_format_says(void **state)
-{
-    static float a[STEP * (V + KRN_SHFL_PAD)], b[STEP * (COLS + KRN_SHFL_PAD)],
-        got[V][COLS];
-    const size_t a_stride = V + KRN_SHFL_PAD, b_stride = COLS + KRN_SHFL_PAD;
+    enum { M = 32, K = 64 };
+    float w[M * K], back[M * K] = {0};
+    uint16_t val[M * K / 2];
+    uint32_t where[M * K / 32];
 
     (void)state;
-    for (size_t p = 0; p < STEP; p++) {
-        for (size_t r = 0; r < V; r++)
-            a[p * a_stride + r] = (float)((p * 7 + r * 3) % 11) - 5;
-        for (size_t n = 0; n < COLS; n++)
-            b[p * b_stride + n] = (float)((p * 5 + n * 13) % 17) - 8;
+    for (size_t i = 0; i < M * K; i++) { /* 0, 1 or 2 of 4 */
+        const size_t at = rng_below(4, RNG_SYNTH, i / 4, 4);
+
+        w[i] = i % 4 == at || i % 4 == rng_below(5, RNG_SYNTH, i / 4, 4)
+                   ? (float)(1 + i % 100)
+                   : 0;
+        w[i] = i % 7 == 0 ? 0 : w[i];
     }
-    for (size_t warp = 0; warp < V / 16; warp++) {
-        for (size_t k = 0; k < STEP; k += 16) {
-            for (size_t j = 0; j < COLS / 8; j++) {
-                float fa[16][16], fb[16][8];
-                size_t at_a[32], at_b[32];
+    assert_true(krn_pack_two_four(w, M, K, val, where));
+    for (size_t row = 0; row < M; row++) {
+        for (size_t c = 0; c < K; c += 2) { /* a stored number */
+            const int r = (int)(row % 16), at = (int)(c % 32 / 2);
+            const int lane = krn_lane_sp_lane(r, at);
+            const uint32_t *word = where + (row / 16 * (K / 32) + c / 32) * 16;
+            const int col =
+                krn_lane_sp_col(at, word[lane / 4 * 2 + lane % 4], r);
+            const uint32_t bits = (uint32_t)val[(row * K + c) / 2] << 16;
+            float x;
 
-                for (int l = 0; l < 32; l++) {
-                    at_a[l] = krn_lane_a_at(l, k, warp * 16, a_stride);
-                    at_b[l] = krn_lane_b_at(l, k, j * 8, b_stride);
-                }
-                for (int l = 0; l < 32; l++) {
-                    for (int i = 0; i < 8; i++)
-                        fa[krn_lane_a_row(l, i)][krn_lane_a_col(l, i)] =
-                            ldmatrix_turned(a, at_a, l, i / 2, i % 2);
-                    for (int i = 0; i < 4; i++)
-                        fb[krn_lane_b_row(l, i)][krn_lane_b_col(l)] =
-                            ldmatrix_turned(b, at_b, l, i / 2, i % 2);
-                }
-                for (int l = 0; l < 32; l++) {
-                    for (int i = 0; i < 4; i++) {
-                        const int r = krn_lane_c_row(l, i);
-                        const int n = krn_lane_c_col(l, i);
-
-                        for (int q = 0; q < 16; q++)
-                            got[warp * 16 + (size_t)r][j * 8 + (size_t)n] +=
-                                fa[r][q] * fb[q][n];
-                    }
-                }
-            }
+            assert_true(lane % 4 < 2);
+            memcpy(&x, &bits, sizeof(x));
+            back[row * K + c / 32 * 32 + (size_t)col] += x;
         }
     }
-    for (size_t r = 0; r < V; r++) {
-        for (size_t n = 0; n < COLS; n++) {
-            float want = 0;
-
-            for (size_t p = 0; p < STEP; p++)
-                want += a[p * a_stride + r] * b[p * b_stride + n];
-            if (fabsf(want - got[r][n]) > 0.5f)
-                fail_msg("row %zu, column %zu: %g, not %g", r, n,
-                         (double)got[r][n], (double)want);
-        }
-    }
+    for (size_t i = 0; i < M * K; i++)
+        assert_true(w[i] == back[i]);
+    w[0] = w[1] = w[2] = 1;
+    assert_false(krn_pack_two_four(w, M, K, val, where));
 }
 
 /* Rows that ldmatrix reads at once begin in different groups of four banks. */
 static void rows_of_a_fragment_lie_in_different_banks(void **state)
 {
     static const size_t stride[] = {64 + KRN_SHFL_PAD, 128 + KRN_SHFL_PAD,
-                                    COLS + KRN_SHFL_PAD};
+                                    KRN_SHFL_COLS + KRN_SHFL_PAD};
 
     (void)state;
     for (size_t s = 0; s < 3; s++) {
@@ -254,8 +191,8 @@ int main(void)
         cmocka_unit_test(sparse_products_have_the_cpus_bits),
         cmocka_unit_test(keys_sort_as_scores_and_items),
         cmocka_unit_test(bitonic_steps_sort),
-        cmocka_unit_test(a_block_of_als_solves_its_system),
-        cmocka_unit_test(fragments_multiply_as_the_format_says),
+        cmocka_unit_test(triangles_are_counted_row_by_row),
+        cmocka_unit_test(weights_of_two_of_four_are_packed_in_order),
         cmocka_unit_test(rows_of_a_fragment_lie_in_different_banks),
     };
 

@@ -11,6 +11,7 @@
 #include "rec/dsl.h"
 #include "rec/edges.h"
 #include "rec/holes.h"
+#include "rec/stage.h"
 #include "tests/rec_cases.h"
 #include "tests/store_fake.h"
 
@@ -49,13 +50,31 @@ static int by_size(const void *a, const void *b)
     return (x->at > y->at) - (x->at < y->at);
 }
 
-/* The mask behind a step, by sorting: a fifth of the steps dense, then the
- * largest; then moves until three quarters. */
+/* The last step that moves weights. */
+#define LAST (STEPS * 7 / 10 + 1)
+
+/* Weights that are there behind a step: from a tenth to seven tenths of the
+ * steps they fall to a half with the cube of what is left of that time. */
+static size_t allowed(size_t step)
+{
+    const double part = ((double)step - STEPS * 0.1) / (STEPS * 0.6);
+    const double left = part < 0 ? 1 : part > 1 ? 0 : pow(1 - part, 3);
+
+    return CELLS / 2 + (size_t)(left * CELLS / 2);
+}
+
+static bool is_move(size_t step)
+{
+    return step == LAST || (step < LAST && step % (STEPS / REC_DSL_MOVES) == 0);
+}
+
+/* The mask behind a step, by sorting: what is allowed, after a share of what
+ * was there has been replaced. */
 static void expect(const struct rec_dsl *t, const float *x, uint8_t *mask)
 {
-    const uint64_t step = t->step + 1, warm = STEPS / 5;
+    const uint64_t step = t->step + 1;
     const struct nn_optim_opt share = {
-        .lr = REC_DSL_FIRST, .rate = NN_RATE_COSINE, .period = STEPS * 3 / 4};
+        .lr = REC_DSL_FIRST, .rate = NN_RATE_COSINE, .period = LAST};
     struct cell small[CELLS], large[CELLS];
     size_t n = 0, gone = 0, go = 0, come = 0;
 
@@ -67,11 +86,11 @@ static void expect(const struct rec_dsl *t, const float *x, uint8_t *mask)
     }
     qsort(small, n, sizeof(*small), by_size);
     qsort(large, gone, sizeof(*large), by_size);
-    if (step == warm)
-        go = CELLS / 2;
-    else if (step > warm && step <= STEPS * 3 / 4 &&
-             (step - warm) % (STEPS / REC_DSL_MOVES) == 0)
-        go = come = (size_t)(nn_optim_lr(&share, step) * (CELLS / 2));
+    if (is_move(step) && allowed(step) < CELLS) {
+        come = (size_t)(nn_optim_lr(&share, step) * (double)n);
+        come = come < gone ? come : gone;
+        go = n - allowed(step) + come;
+    }
     memcpy(mask, t->mask, CELLS);
     for (size_t i = 0; i < go; i++)
         mask[small[i].at] = 0;
@@ -80,7 +99,7 @@ static void expect(const struct rec_dsl *t, const float *x, uint8_t *mask)
 }
 
 /* The smallest weights go, those with the largest gradients come, equal ones in
- * order; the budget stays, and what went is zero. */
+ * order; the budget is met, and what went is zero. */
 static void weights_move_as_sorting_says(void **state)
 {
     struct mem_scratch s = {0};
@@ -107,13 +126,15 @@ static void weights_move_as_sorting_says(void **state)
         moved += memcmp(want, t.mask, CELLS) != 0;
         rec_dsl_step(&t, x, m1, m2);
         assert_memory_equal(t.mask, want, CELLS);
-        assert_true(count(&t) == (step < STEPS / 5 ? CELLS : CELLS / 2));
+        if (is_move(step))
+            assert_true(count(&t) == allowed(step));
         for (size_t i = 0; i < CELLS; i++) {
             assert_true(t.mask[i] || x[i] == 0);
             assert_true(m2[i] == (t.mask[i] ? 3 : 0));
         }
     }
-    assert_true(moved > 5);
+    assert_true(moved > 20);
+    assert_true(count(&t) == CELLS / 2);
     mem_drop(&s);
 }
 
@@ -230,9 +251,43 @@ static void tables_with_holes_come_back(void **state)
     rec_data_free(&d);
 }
 
+/* --- where there are no masks ----------------------------------------------
+ */
+
+static void stages_have_no_masks(void **state)
+{
+    static const char *const names[] = {"bpr", "wmf", "lightgcn"};
+    const struct rec_stage stage = {.epochs = 1, .all = 2};
+    struct rec_data d = case_data(60, 30, 0.1, false, 4);
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        const struct rec_model_ops *ops;
+        struct rec_model *m;
+
+        assert_int_equal(rec_model_find(names[i], &ops), ERR_OK);
+        assert_int_equal(rec_model_new(&m, ops), ERR_OK);
+        assert_int_equal(opt_assign(ops->opts, m->opts, "sparsity", "0.5"),
+                         ERR_OK);
+        m->stage = &stage;
+        assert_int_equal(rec_model_fit(m, &d, NULL), ERR_ARG);
+        assert_non_null(strstr(err_note(), "--slices"));
+        m->stage = NULL;
+        assert_int_equal(opt_assign(ops->opts, m->opts, "sparsity", "0"),
+                         ERR_OK);
+        assert_int_equal(opt_assign(ops->opts, m->opts, "schedule", "once"),
+                         ERR_OK);
+        assert_int_equal(rec_model_fit(m, &d, NULL), ERR_ARG);
+        assert_non_null(strstr(err_note(), "without --sparsity"));
+        rec_model_free(m);
+    }
+    rec_data_free(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stages_have_no_masks),
         cmocka_unit_test(weights_move_as_sorting_says),
         cmocka_unit_test(once_keeps_the_largest),
         cmocka_unit_test(both_tables_are_each),

@@ -75,24 +75,30 @@ static const struct watched {
     int64_t shards;
     const char *partition, *aggregate;
     double validate;
+    int64_t slices;
 } watched[] = {
-    {"pop", "pop", NULL, 1, "hash", "mean", 0},
-    {"ease", "ease", NULL, 1, "hash", "mean", 0},
-    {"knn", "itemknn", NULL, 1, "hash", "mean", 0},
-    {"ials", "ials", few, 1, "hash", "mean", 0},
-    {"ials-hash", "ials", few, 4, "hash", "mean", 0},
-    {"ials-lsh", "ials", few, 3, "lsh", "static", 0},
-    {"ials-stop", "ials", few, 3, "hash", "mean", 0.3},
-    {"ease-hash", "ease", NULL, 3, "hash", "mean", 0},
-    {"graph-hash", "lightgcn", few, 2, "hash", "attention", 0},
-    {"seq-hash", "sasrec", few, 2, "hash", "attention", 0},
-    {"lego", "legonet", NULL, 1, "hash", "mean", 0},
-    {"lego-public", "legonet", on_public, 1, "hash", "mean", 0},
-    {"lego-heads", "legonet", learnt_heads, 1, "hash", "mean", 0},
-    {"lists", "rerank", lists, 1, "hash", "mean", 0},
-    {"pairs-holes", "bpr", holes, 1, "hash", "mean", 0},
-    {"graph-holes", "lightgcn", holes, 2, "hash", "mean", 0},
-    {"lists-narrow", "rerank", narrow, 1, "hash", "mean", 0},
+    {"pop", "pop", NULL, 1, "hash", "mean", 0, 1},
+    {"ease", "ease", NULL, 1, "hash", "mean", 0, 1},
+    {"knn", "itemknn", NULL, 1, "hash", "mean", 0, 1},
+    {"ials", "ials", few, 1, "hash", "mean", 0, 1},
+    {"ials-hash", "ials", few, 4, "hash", "mean", 0, 1},
+    {"ials-lsh", "ials", few, 3, "lsh", "static", 0, 1},
+    {"ials-stop", "ials", few, 3, "hash", "mean", 0.3, 1},
+    {"ease-hash", "ease", NULL, 3, "hash", "mean", 0, 1},
+    {"graph-hash", "lightgcn", few, 2, "hash", "attention", 0, 1},
+    {"seq-hash", "sasrec", few, 2, "hash", "attention", 0, 1},
+    {"lego", "legonet", NULL, 1, "hash", "mean", 0, 1},
+    {"lego-public", "legonet", on_public, 1, "hash", "mean", 0, 1},
+    {"lego-heads", "legonet", learnt_heads, 1, "hash", "mean", 0, 1},
+    {"lists", "rerank", lists, 1, "hash", "mean", 0, 1},
+    {"ials-slices", "ials", few, 3, "hash", "mean", 0, 3},
+    {"wmf-slices", "wmf", few, 2, "lsh", "mean", 0, 4},
+    {"bpr-slices", "bpr", few, 2, "hash", "static", 0, 3},
+    {"graph-slices", "lightgcn", few, 2, "hash", "attention", 0, 3},
+    {"lfm-slices", "lfm", few, 2, "hash", "mean", 0, 5},
+    {"pairs-holes", "bpr", holes, 1, "hash", "mean", 0, 1},
+    {"graph-holes", "lightgcn", holes, 2, "hash", "mean", 0, 1},
+    {"lists-narrow", "rerank", narrow, 1, "hash", "mean", 0, 1},
 };
 #define N_WATCHED (sizeof(watched) / sizeof(watched[0]))
 
@@ -102,6 +108,7 @@ static struct unl_plan plan_of(const struct watched *w)
 
     opt_defaults(unl_plan_rows, &p);
     p.shards = w->shards;
+    p.slices = w->slices;
     p.partition = w->partition;
     p.aggregate = w->aggregate;
     p.aggregate_epochs = 3;

@@ -16,7 +16,8 @@ awk 'BEGIN { print "user,item,rating,timestamp"; for (u = 20; u <= 60; u++)
         print "\"u" u "\",i" i "," 1 + (u * i) % 5 "," 2000 + u * i }' >"$dir/b.csv"
 printf 'item,title\ni1,"One, first"\ni99,Nobody saw\n' >"$dir/items.csv"
 s=$base
-{ r import "$dir/a.csv" && r train --model pop; } >/dev/null ||
+# shellcheck disable=SC2086
+{ r import $sealed "$dir/a.csv" && r train --model pop; } >/dev/null ||
     { echo "FAIL: no store to begin with"; exit 1; }
 s=$dir/store
 
@@ -72,6 +73,11 @@ settle() {
     else
         fail "$1: between: $(cat "$dir/err")"
     fi
+    if [ -n "$sealed" ] && [ $rc -ne 0 ]; then
+        r vacuum >/dev/null || fail "$1: no command works after it"
+        one_keystore "$1"
+        [ "$(state)" = "$now" ] || fail "$1: differs afterwards"
+    fi
 }
 
 tortured "import" import --catalogue "$dir/items.csv" "$dir/b.csv"
@@ -87,11 +93,14 @@ for m in ease itemknn ials bpr gfcf lightgcn; do
 done
 
 # --- a killed import into no store at all -------------------------------------
-for k in 1 2 3 4 5 6; do
+# shellcheck disable=SC2086
+for k in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
     rm -rf "$s"
-    SHIM_DO=kill SHIM_AT=$k LD_PRELOAD=$kill r import "$dir/a.csv" >/dev/null 2>&1
-    r import "$dir/a.csv" >/dev/null 2>"$dir/err" ||
+    SHIM_DO=kill SHIM_AT=$k LD_PRELOAD=$kill r import $sealed "$dir/a.csv" \
+        >/dev/null 2>&1
+    r import $sealed "$dir/a.csv" >/dev/null 2>"$dir/err" ||
         fail "after a first import killed at $k: $(cat "$dir/err")"
+    one_keystore "after a first import killed at $k"
     [ "$(r export | wc -l)" -eq "$(wc -l <"$dir/a.csv")" ] ||
         fail "after a first import killed at $k: rows differ"
 done

@@ -51,12 +51,12 @@ static int teardown(void **state)
     return system(command);
 }
 
-static struct recd_store *filled(void)
+static struct recd_store *filled_as(enum recd_mode mode)
 {
     struct recd_store *s;
     struct recd_imported in;
 
-    assert_int_equal(recd_store_open(&s, dir, RECD_WRITE), RECD_OK);
+    assert_int_equal(recd_store_open(&s, dir, mode), RECD_OK);
     write_rows(file, 0);
     assert_int_equal(recd_import(s, file, NULL, RECD_TRAIN, &in), RECD_OK);
     assert_int_equal(in.users, 40);
@@ -64,6 +64,11 @@ static struct recd_store *filled(void)
     write_rows(file, 1);
     assert_int_equal(recd_import(s, file, "csv", RECD_TEST, NULL), RECD_OK);
     return s;
+}
+
+static struct recd_store *filled(void)
+{
+    return filled_as(RECD_WRITE);
 }
 
 static void from_a_file_to_recommendations(void **state)
@@ -134,6 +139,42 @@ static void errors_are_sentences(void **state)
     recd_store_close(s);
 }
 
+/* Nobody's id is in its data file, and all else is as in the others. */
+static void an_encrypted_store_works_as_any_other(void **state)
+{
+    struct recd_trained plain, sealed;
+    struct recd_store *s = filled();
+    const char *gone[] = {"u7"};
+    struct recd_model *m;
+    struct recd_item list[5];
+    char command[200];
+    size_t n = 5;
+
+    (void)state;
+    assert_int_equal(recd_train(s, "ease", NULL, NULL, &plain), RECD_OK);
+    recd_store_close(s);
+    assert_int_equal(recd_store_open(&s, dir, RECD_WRITE_ENCRYPTED),
+                     RECD_USAGE);
+    (void)snprintf(command, sizeof(command), "rm -rf %s/*", dir);
+    assert_int_equal(system(command), 0);
+    s = filled_as(RECD_WRITE_ENCRYPTED);
+    assert_int_equal(recd_train(s, "ease", NULL, NULL, &sealed), RECD_OK);
+    assert_string_equal(plain.digest, sealed.digest);
+    recd_store_close(s);
+    assert_int_equal(recd_store_open(&s, dir, RECD_WRITE), RECD_OK);
+    assert_int_equal(recd_model_open(&m, s, "ease"), RECD_OK);
+    assert_int_equal(recd_recommend(m, "u7", 0, list, &n), RECD_OK);
+    assert_int_equal(n, 5);
+    recd_model_close(m);
+    assert_int_equal(recd_forget_users(s, gone, 1, NULL), RECD_OK);
+    assert_int_equal(recd_model_open(&m, s, "ease"), RECD_OK);
+    assert_int_equal(recd_recommend(m, "u7", 0, list, &n), RECD_NOTFOUND);
+    recd_model_close(m);
+    recd_store_close(s);
+    assert_int_equal(recd_store_open(&s, dir, RECD_WRITE_ENCRYPTED), RECD_OK);
+    recd_store_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +182,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(the_forgotten_are_not_served, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(an_encrypted_store_works_as_any_other,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(errors_are_sentences, setup, teardown),
     };
 

@@ -142,6 +142,58 @@ for what in evaluate "recommend --all"; do
     expect 2 r $what --rerank itemknn
     say "is no re-ranker"
 done
+# several over one first stage: the lists are made once, figures are those of
+# models that are trained apart
+expect 2 r rerank compare
+say "compare wants --models"
+expect 2 r rerank compare --models trees
+say "there is no re-ranker"
+expect 2 r rerank compare --models logistic:trees=5
+say "trees means nothing to --ranker logistic"
+expect 2 r rerank compare --models logistic --ranker gsf
+say "models names them"
+expect 2 r rerank compare --models logistic --name x
+say "name means nothing to compare"
+expect 2 r rerank compare --models logistic --k 60
+say "longer than the lists"
+expect 0 r rerank compare --base ease --also itemknn --candidates 20 --models lambdamart:trees=5,mmr,mir:epochs=1:dim=8,cmr:epochs=1:dim=8:places=5 \
+    --seeds 2 --k 5,20 --json --threads 2
+cp "$dir/out" "$dir/compared"
+for field in '"before":' '"ceiling":' '"after":' '"cpu_microseconds_a_list":'; do say "$field"; done
+expect 0 r evaluate --rerank trees --k 5,20 --json
+python3 - "$dir/compared" "$dir/out" <<'PY' || fail "compare says other than evaluate"
+import json, sys
+c, e = (json.load(open(f)) for f in sys.argv[1:])
+for k in "recall@5", "ndcg@5", "recall@20", "ndcg@20":
+    assert abs(c["before"][0][k] - e["before"][k]) < 1e-9, k
+    assert abs(c["after"][0]["seeds"][0][k] - e["metrics"][k]) < 1e-9, k
+    assert abs(c["ceiling"][0][k] - e["ceiling"][k]) < 1e-9, k
+PY
+expect 0 r rerank compare --base ease --also itemknn --candidates 20 --models lambdamart:trees=5 --k 5
+say "| lambdamart |"
+# attributes of people and items; where there are none they are refused
+expect 2 r rerank train --base ease --also "" --model logistic --attributes
+say "knows no attribute"
+cut -d, -f1 "$dir/rows.csv" | sed 1d | sort -u |
+    awk 'BEGIN { print "user_id,side" } { print $1 "," (NR % 2 ? "left" : "right") }' >"$dir/people.csv"
+cut -d, -f2 "$dir/rows.csv" | sed 1d | sort -u |
+    awk 'BEGIN { print "item_id,kind" } { print $1 "," (NR % 3 ? "a" : "b") }' >"$dir/catalogue.csv"
+expect 0 r import --users "$dir/people.csv" --catalogue "$dir/catalogue.csv"
+expect 0 r rerank train --base ease --also "" --model logistic --candidates 20 --attributes --name told
+# hits and diversity of the candidates, by an attribute of the catalogue
+expect 0 r evaluate --rerank told --k 5,20 --json --category kind
+for field in clicks utility map_of_hits ilad err_ia; do say "\"$field@5\":"; done
+# all candidates in any order: the same hits, no more than the ceiling's
+[ "$(number metrics clicks@20)" = "$(number before clicks@20)" ] || fail "hits among all candidates depend on their order"
+[ "$(number metrics ilad@20)" = "$(number ceiling ilad@20)" ] || fail "pairs among all candidates depend on their order"
+[ "$(python3 -c "print($(number ceiling clicks@5) >= $(number metrics clicks@5))")" = True ] || fail "more clicks than the ceiling"
+expect 0 r evaluate --rerank told --k 5
+say "clicks@5"
+grep -q ilad "$dir/out" && fail "diversity without a category"
+expect 2 r evaluate --rerank told --category colour
+say "no item has that attribute"
+expect 2 r evaluate --name itemknn --category kind
+say "category is for re-rankers"
 # forgetting repairs them like any other model, to the bit
 digest_of() {
     r info --json >"$dir/out"
@@ -150,7 +202,19 @@ print([m['digest'] for m in json.load(open(sys.argv[1]))['models'] if m['name'] 
 }
 expect 0 r forget user "$(sed -n 2p "$dir/rows.csv" | cut -d, -f1)"
 repaired="$(digest_of trees) $(digest_of many)"
+told=$(digest_of told)
 expect 0 r rerank train --base ease --model lambdamart --also itemknn --candidates 20 --trees 5 --name trees
 expect 0 r rerank train --base itemknn --model prs --also "" --candidates 12 --epochs 1 --dim 8 --places 5 --name many
 [ "$(digest_of trees) $(digest_of many)" = "$repaired" ] || fail "a repaired re-ranker is not the one trained again"
+expect 0 r rerank train --base ease --also "" --model logistic --candidates 20 --attributes --name told
+[ "$(digest_of told)" = "$told" ] || fail "a repaired re-ranker with attributes is not the one trained again"
+# nor does it hang on whom the store has met: rows and attributes without the person give the same bits
+who=$(sed -n 2p "$dir/rows.csv" | cut -d, -f1)
+"$recd" -q --store "$dir/never" import "$dir/rows.csv" >/dev/null
+"$recd" -q --store "$dir/never" split --test 0.2 >/dev/null
+"$recd" -q --store "$dir/never" import --users "$dir/people.csv" --catalogue "$dir/catalogue.csv" >/dev/null
+"$recd" -q --store "$dir/never" forget user "$who" >/dev/null
+"$recd" -q --store "$dir/never" rerank train --base ease --also "" --model logistic --candidates 20 --attributes --name told >/dev/null
+[ "$("$recd" -q --store "$dir/never" info --json | python3 -c "import json,sys; print([m['digest'] for m in json.load(sys.stdin)['models'] if m['name'] == 'told'][0])")" = "$told" ] ||
+    fail "another digest in a store that forgot the person before it learnt"
 exit $bad

@@ -12,6 +12,7 @@
 #include "rec/ready.h"
 #include "rec/slate.h"
 #include "tests/rec_cases.h"
+#include "tests/slopes.h"
 
 #define BATCH 5
 #define LIST 9
@@ -294,37 +295,6 @@ static void damaged_trees_are_refused(void **state)
 
 /* --- gradients -------------------------------------------------------------
  */
-
-/* Slopes of some parameters by central differences. */
-static void check_slopes(const char *name, struct nn_params *p,
-                         struct nn_tape *t, enum err (*run)(void *), void *arg)
-{
-    double *value = nn_params_values(p);
-    const double *grad = nn_params_grads(p), step = 1e-7;
-
-    nn_params_clear(p);
-    assert_int_equal(run(arg), ERR_OK);
-    assert_int_equal(nn_tape_backward(t), ERR_OK);
-    for (size_t i = 0; i < nn_params_count(p); i++) {
-        const struct nn_param *v = nn_params_view(p, i);
-
-        for (size_t e = 0; e < v->n; e += 1 + v->n / 3) {
-            double *x = value + v->at + e, was = *x, up;
-
-            *x = was + step;
-            assert_int_equal(run(arg), ERR_OK);
-            up = nn_tape_loss(t);
-            *x = was - step;
-            assert_int_equal(run(arg), ERR_OK);
-            const double slope = (up - nn_tape_loss(t)) / (2 * step);
-
-            *x = was;
-            if (!(fabs(slope - grad[v->at + e]) <= 2e-5 * (1 + fabs(slope))))
-                fail_msg("%s: slope of %s, element %zu, is %.9g, not %.9g",
-                         name, v->name, e, grad[v->at + e], slope);
-        }
-    }
-}
 
 struct followed {
     struct rec_slate g;

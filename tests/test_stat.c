@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "attack/epsilon.h"
+#include "attack/features.h"
 #include "attack/stat.h"
 #include "base/rng.h"
 
@@ -251,9 +252,68 @@ static void epsilon_of_a_gaussian_trade_off(void **state)
     close_to(atk_epsilon_gauss(&worse, 1e-5, 0.05), 0, 0, "worse than chance");
 }
 
+/* --- two kinds of numbers ----------------------------------------------------
+ */
+
+#define KIND ((size_t)400) /* numbers of each */
+
+/* Oracle: the cost of every cut, from scratch. */
+static double cost_at(const double *x, size_t n, double cut)
+{
+    double cost = 0;
+
+    for (int kind = 0; kind < 2; kind++) {
+        double mean = 0, spread = 0, share = 0;
+
+        for (size_t i = 0; i < n; i++)
+            share += (x[i] > cut) == kind;
+        for (size_t i = 0; i < n; i++)
+            mean += (x[i] > cut) == kind ? x[i] / share : 0;
+        for (size_t i = 0; i < n; i++)
+            spread += (x[i] > cut) == kind
+                          ? (x[i] - mean) * (x[i] - mean) / share
+                          : 0;
+        if (share < (double)n / 20)
+            return INFINITY;
+        cost += share * (log(spread) / 2 - log(share / (double)n));
+    }
+    return cost;
+}
+
+/* A kind that keeps close together gets no strangers: the cut is nearer to it
+ * than halfway, and no other cut costs less. */
+static void a_cut_parts_close_from_wide(void **state)
+{
+    double x[2 * KIND], turned[2 * KIND], cut, other;
+    size_t wrong[2] = {0, 0};
+
+    (void)state;
+    for (size_t i = 0; i < KIND; i++) {
+        x[2 * i] = 0.1 * rng_normal(1, RNG_SYNTH, i);
+        x[2 * i + 1] = 4 + 1.5 * rng_normal(2, RNG_SYNTH, i);
+    }
+    assert_int_equal(atk_cut(x, 2 * KIND, &cut), ERR_OK);
+    assert_true(cut > 0.25 && cut < 1);
+    for (size_t i = 0; i < 2 * KIND; i++) {
+        assert_true(cost_at(x, 2 * KIND, x[i]) >
+                    cost_at(x, 2 * KIND, cut) - 1e-6);
+        wrong[0] += (x[i] > cut) != (i % 2 == 1);
+        wrong[1] += (x[i] > 2) != (i % 2 == 1);
+        turned[i] = 10 - 3 * x[i];
+    }
+    assert_true(wrong[0] * 3 < wrong[1]);
+    assert_int_equal(atk_cut(turned, 2 * KIND, &other), ERR_OK);
+    assert_true(fabs(other - (10 - 3 * cut)) < 1e-9);
+    for (size_t i = 0; i < 2 * KIND; i++)
+        x[i] = 5;
+    assert_int_equal(atk_cut(x, 2 * KIND, &cut), ERR_OK);
+    assert_true(cut == 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_cut_parts_close_from_wide),
         cmocka_unit_test(an_area_is_the_share_of_pairs),
         cmocka_unit_test(swapped_labels_and_increasing_transforms),
         cmocka_unit_test(intervals_are_as_wide_as_they_should_be),

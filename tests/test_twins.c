@@ -217,9 +217,10 @@ static void check_one_gemm(const struct krn_ops *twin, size_t m, size_t n,
 static void check_gemm(const struct krn_ops *twin)
 {
     static const size_t shape[][3] = {
-        {500, 70, 300}, {30, 1900, 33},  {29, 65, 700}, {1, 33, 513},
-        {253, 31, 257}, {14, 32, 256},   {15, 3000, 2}, {5, 129, 1},
-        {400, 200, 9},  {90, 150, 1100},
+        {500, 70, 300},  {30, 1900, 33},  {29, 65, 700},  {1, 33, 513},
+        {253, 31, 257},  {14, 32, 256},   {15, 3000, 2},  {5, 129, 1},
+        {400, 200, 9},   {90, 150, 1100}, {33, 64, 2048}, {200, 160, 1024},
+        {13, 4200, 600}, {2, 600, 40},
     };
 
     for (uint64_t i = 0; i < 400; i++) {
@@ -400,6 +401,55 @@ static void check_topk(const struct krn_ops *twin)
     free(x);
 }
 
+/* People of all numbers around the heights of tiles, with and without items to
+ * leave out, scores that tie and scores that are no numbers. */
+static void check_one_score(const struct krn_ops *twin, size_t m, size_t i)
+{
+    enum { MOST = 31, N = 403, LD = 70, K = 20, ROOM = KRN_TOPK_ROOM(K) };
+    static float held[2][MOST][ROOM], a[MOST * LD],
+        b[(N / KRN_PANEL + 1) * (LD * KRN_PANEL + 3)];
+    static uint32_t id[2][MOST][ROOM], skip[N];
+    static const size_t depth[] = {1, 2, 5, 17, 64, 70};
+    const size_t k = depth[i % 6];
+    struct krn_topk list[2][MOST];
+    struct krn_score s = {.m = m,
+                          .n = i % 2 ? N : N - 19,
+                          .k = k,
+                          .a = a,
+                          .lda = i % 3 ? LD : k,
+                          .b = b,
+                          .ldb = k * KRN_PANEL + i % 4,
+                          .first_id = 7};
+    size_t skips = 0;
+
+    fill_scores(a, sizeof(a) / sizeof(*a), i);
+    fill_scores(b, sizeof(b) / sizeof(*b), i % 4 == 3 ? 0 : i);
+    for (uint32_t j = 0; j < N; j++)
+        if (rng_below(i, RNG_SHUFFLE, j, 4) == 0)
+            skip[skips++] = s.first_id + j;
+    for (size_t r = 0; r < 2 * m; r++) {
+        struct krn_topk *t = &list[r / m][r % m];
+
+        *t =
+            krn_topk_start(1 + r % m % K, held[r / m][r % m], id[r / m][r % m]);
+        t->skip = r % m % 3 ? skip : NULL;
+        t->skip_end = r % m % 3 ? skip + skips : NULL;
+    }
+    s.list = list[0];
+    krn_ops_reference.score_f32(&s);
+    s.list = list[1];
+    twin->score_f32(&s);
+    for (size_t r = 0; r < m; r++)
+        check_lists(twin, (struct krn_topk[]){list[0][r], list[1][r]}, i);
+}
+
+static void check_score(const struct krn_ops *twin)
+{
+    for (size_t m = 1; m <= 31; m++)
+        for (size_t i = 0; i < 12; i++)
+            check_one_score(twin, m, i);
+}
+
 /* Sums, lists and floors after a walk of steps there and back. */
 static void check_pick(const struct krn_ops *twin)
 {
@@ -448,6 +498,7 @@ TWIN_TEST(syrk_rows_has_the_same_bits, check_syrk)
 TWIN_TEST(chol_solve_has_the_same_bits, check_chol)
 TWIN_TEST(chol_solve16_has_the_bits_of_chol_solve_in_each_lane, check_chol16)
 TWIN_TEST(topk_push_holds_the_same, check_topk)
+TWIN_TEST(scores_in_registers_make_the_same_lists, check_score)
 TWIN_TEST(pick_holds_the_same, check_pick)
 
 int main(void)
@@ -464,6 +515,7 @@ int main(void)
         cmocka_unit_test(chol_solve_has_the_same_bits),
         cmocka_unit_test(chol_solve16_has_the_bits_of_chol_solve_in_each_lane),
         cmocka_unit_test(topk_push_holds_the_same),
+        cmocka_unit_test(scores_in_registers_make_the_same_lists),
         cmocka_unit_test(pick_holds_the_same),
     };
 

@@ -49,7 +49,7 @@ static void vacuum(const char *where)
 
 static enum err drop_two(void *arg, struct sto_txn *t)
 {
-    struct sto_removed n = {0, 0, 0, 0};
+    struct sto_removed n = {0};
 
     (void)arg;
     for (size_t u = 3; u < 5; u++)
@@ -326,7 +326,7 @@ static void import_many(const char *where)
 static enum err drop_some(void *arg, struct sto_txn *t)
 {
     const size_t *from = arg;
-    struct sto_removed n = {0, 0, 0, 0};
+    struct sto_removed n = {0};
 
     for (size_t u = *from; u < *from + 50; u++)
         ERR_TRY(sto_drop_user(t, many_key(false, u), &n));

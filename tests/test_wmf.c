@@ -78,9 +78,11 @@ static void gradients_are_those_of_the_loss(void **state)
     size_t dropped = 0;
 
     (void)state;
-    assert_true(take(&w, &s));
-    start(p, w.p_sum, d.user_key, USERS, m.seed, &opts);
-    start(q, w.q_sum, d.item_key, ITEMS_ALL, ~m.seed, &opts);
+    w.order = mem_take(&s, USERS, 1, sizeof(*w.order));
+    take(&w, &s);
+    assert_false(s.failed);
+    start(p, d.user_key, USERS, m.seed, &opts);
+    start(q, d.item_key, ITEMS_ALL, ~m.seed, &opts);
     assert_int_equal(nn_order(w.order, d.user_key, USERS, m.seed, 1), ERR_OK);
     w.n = BATCH;
     thin_task(&w, 0, 0);

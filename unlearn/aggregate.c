@@ -2,6 +2,7 @@
 #include "unlearn/aggregate.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,6 +43,17 @@ static enum err no_memory(void)
     return err_set(ERR_NOMEM, "no memory to aggregate shards");
 }
 
+static struct unl_attention attention_of(const struct unl_plan *plan, size_t n,
+                                         size_t d)
+{
+    return (struct unl_attention){.n = n,
+                                  .d = d,
+                                  .hidden = (size_t)plan->aggregate_hidden,
+                                  .epochs = plan->aggregate_epochs,
+                                  .lr = plan->aggregate_lr,
+                                  .reg = plan->aggregate_reg};
+}
+
 size_t unl_aggregate_specs(const struct unl_plan *plan, size_t n, size_t d,
                            struct rec_array_spec *spec)
 {
@@ -50,8 +62,10 @@ size_t unl_aggregate_specs(const struct unl_plan *plan, size_t n, size_t d,
         return 1;
     }
     if (is_called(plan, "attention")) {
+        const struct unl_attention a = attention_of(plan, n, d);
+
         spec[0] = (struct rec_array_spec){"attention", STO_F32,
-                                          unl_attention_size(plan, n, d), 1};
+                                          unl_attention_size(&a), 1};
         return 1;
     }
     return 0;
@@ -70,6 +84,21 @@ static enum err items_side_by_side(const struct rec_model *m,
     return ERR_OK;
 }
 
+/* Attention's vectors of items: times the root of how many rows an item has,
+ * for what comparisons teach (bpr) says how much an item is liked by those who
+ * could meet it, and the scores that are learnt how often it is met. */
+static enum err items_by_root(const struct rec_model *m,
+                              const struct unl_parts *p, float *to)
+{
+    const size_t width = p->n * p->d;
+
+    ERR_TRY(items_side_by_side(m, p, to));
+    for (size_t i = 0; i < m->n_items; i++)
+        cpu_ops()->scale_f32(to + i * width, sqrtf((float)m->popularity[i]),
+                             width);
+    return ERR_OK;
+}
+
 static void scale_shards(const struct unl_parts *p, float *x, size_t rows)
 {
     for (size_t i = 0; i < rows; i++) {
@@ -85,8 +114,11 @@ static void scale_shards(const struct unl_parts *p, float *x, size_t rows)
 static enum err ready_vectors(struct rec_model *m, struct unl_parts *p)
 {
     const bool attend = is_called(&p->plan, "attention");
+    const struct unl_attention a = attention_of(&p->plan, p->n, p->d);
     float *all = mem_array(m->n_items * p->n * p->d, sizeof(*all));
-    enum err e = all == NULL ? no_memory() : items_side_by_side(m, p, all);
+    enum err e = all == NULL ? no_memory()
+                 : attend    ? items_by_root(m, p, all)
+                             : items_side_by_side(m, p, all);
 
     p->width = attend ? p->d : p->n * p->d;
     free(p->items);
@@ -95,7 +127,7 @@ static enum err ready_vectors(struct rec_model *m, struct unl_parts *p)
         p->items = mem_array(m->n_items * p->d, sizeof(*p->items));
         e = p->items == NULL
                 ? no_memory()
-                : unl_attention_join(p, rec_model_array(m, "attention"), true,
+                : unl_attention_join(&a, rec_model_array(m, "attention"), 1,
                                      all, m->n_items, p->items);
         free(all);
     } else if (e == ERR_OK) {
@@ -109,6 +141,8 @@ static enum err ready_vectors(struct rec_model *m, struct unl_parts *p)
 
 enum err unl_aggregate_ready(struct rec_model *m, struct unl_parts *p)
 {
+    const struct unl_attention a = attention_of(&p->plan, p->n, p->d);
+
     p->weight = p->even;
     if (is_called(&p->plan, "static")) {
         if (!rec_model_has(m, "weight", STO_F32, p->n, 1))
@@ -117,8 +151,7 @@ enum err unl_aggregate_ready(struct rec_model *m, struct unl_parts *p)
         p->weight = rec_model_array(m, "weight");
     }
     if (is_called(&p->plan, "attention") &&
-        !rec_model_has(m, "attention", STO_F32,
-                       unl_attention_size(&p->plan, p->n, p->d), 1))
+        !rec_model_has(m, "attention", STO_F32, unl_attention_size(&a), 1))
         return err_set(ERR_FORMAT, "a sharded model without its attention: "
                                    "train it again");
     return p->d > 0 ? ready_vectors(m, p) : ERR_OK;
@@ -129,16 +162,17 @@ enum err unl_aggregate_embed(const struct rec_model *m,
                              const struct rec_query *q, float *vec)
 {
     const bool attend = is_called(&p->plan, "attention");
+    const struct unl_attention a = attention_of(&p->plan, p->n, p->d);
     const size_t width = p->n * p->d;
     float *all = attend ? mem_array(q->n * width, sizeof(*all)) : vec;
     enum err e = all == NULL ? no_memory() : ERR_OK;
 
     for (size_t s = 0; s < p->n && e == ERR_OK; s++)
-        e = unl_parts_embed(p, s, q, all + s * p->d, width);
+        e = unl_parts_embed(p, s, q, attend, all + s * p->d, width);
     if (attend) {
         if (e == ERR_OK)
-            e = unl_attention_join(p, rec_model_array(m, "attention"), false,
-                                   all, q->n, vec);
+            e = unl_attention_join(&a, rec_model_array(m, "attention"), 0, all,
+                                   q->n, vec);
         free(all);
     }
     return e;
@@ -259,7 +293,7 @@ static enum err gaps_of(struct weights *w, size_t s)
         struct unl_query own = {.user = NULL};
 
         if (p->d > 0)
-            e = unl_parts_embed(p, s, &q, from, p->d);
+            e = unl_parts_embed(p, s, &q, false, from, p->d);
         else if ((e = unl_query_make(&own, p, s, &q)) == ERR_OK)
             e = p->base->score(p->shard[s], &own.q, from);
         unl_query_free(&own);
@@ -350,14 +384,52 @@ static enum err learn_static(struct rec_model *m, const struct rec_data *d)
     return e;
 }
 
+/* --- attention --------------------------------------------------------------
+ */
+
+/* The shards' vectors of everybody and everything, side by side. */
+static enum err people_and_items(const struct rec_model *m,
+                                 const struct rec_data *d, float *const x[2])
+{
+    const struct unl_parts *p = m->parts;
+    const size_t width = p->n * p->d;
+    uint32_t *user = mem_array(m->n_users, sizeof(*user));
+    enum err e = user == NULL ? no_memory() : items_by_root(m, p, x[1]);
+
+    if (e == ERR_OK) {
+        const struct rec_query q = people(d, user, 0, m->n_users);
+
+        for (size_t s = 0; s < p->n && e == ERR_OK; s++)
+            e = unl_parts_embed(p, s, &q, true, x[0] + s * p->d, width);
+    }
+    free(user);
+    return e;
+}
+
+static enum err learn_attention(struct rec_model *m, const struct rec_data *d)
+{
+    const struct unl_parts *p = m->parts;
+    const struct unl_attention a = attention_of(&p->plan, p->n, p->d);
+    struct mem_scratch s = {0};
+    float *const x[2] = {
+        mem_take_raw(&s, m->n_users, p->n * p->d, sizeof(float)),
+        mem_take_raw(&s, m->n_items, p->n * p->d, sizeof(float)),
+    };
+    enum err e = s.failed ? no_memory() : people_and_items(m, d, x);
+
+    if (e == ERR_OK)
+        e = unl_attention_learn(&a, d, x, rec_model_array(m, "attention"));
+    mem_drop(&s);
+    return e;
+}
+
 enum err unl_aggregate_learn(struct rec_model *m, const struct rec_data *d)
 {
     struct unl_parts *p = m->parts;
 
     if (is_called(&p->plan, "mean"))
         return ERR_OK;
-    ERR_TRY(is_called(&p->plan, "static")
-                ? learn_static(m, d)
-                : unl_attention_learn(m, d, rec_model_array(m, "attention")));
+    ERR_TRY(is_called(&p->plan, "static") ? learn_static(m, d)
+                                          : learn_attention(m, d));
     return unl_aggregate_ready(m, p);
 }

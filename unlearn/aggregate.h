@@ -8,9 +8,11 @@
  *   attention  RecEraser (Chen et al., WWW 2022, section 3.3): the vectors of
  *              the shards are transferred into one space, then each person and
  *              item weighs the shards by attention; learnt likewise
+ *              (unlearn/attention.h, transfer.h)
  *
  * Differs from all three: a person whom a shard never saw is folded in with
- * their own history, where their papers have a random vector or none.
+ * their own history, where their papers have a random vector or none; for
+ * attention everybody is, so that each shard's vector says all that is known.
  */
 #ifndef UNL_AGGREGATE_H
 #define UNL_AGGREGATE_H

@@ -1,14 +1,16 @@
 /*
  * unlearn/attention.c - transfer into one space, attention over shards.
  *
- *   t_s = x_s W_s + b_s                    (the same W_s for people and items)
- *   a_s = softmax over s of h . relu(t_s W + b)      (of their own for each)
- *   joined = sum_s a_s t_s
+ *   t_s = x_s W_s                     (of people, of items: W of their own)
+ *   a   = softmax over s of h . relu(t_s V + b) / width of h   (likewise)
+ *   joined = sum over s of a_s t_s
  *
- * RecEraser, equations 8 to 12.  The loss is, for all models,
- *   sum over all (u, i) of c s^2 + sum over rows of (1 - c) s^2 - 2 s
- * with s = joined_u . joined_i and c = UNMET: the whole-data loss of its WMF;
- * it needs no negatives, so nothing is drawn.
+ * RecEraser, equations 8 to 12.  With a person's score of an item joined_u .
+ * joined_i and N the rows, each divided by the roots of how many its person and
+ * its item have, the loss is |N - D^-1/2 scores D^-1/2|^2, for all models.  For
+ * even attention the best W are known in closed form (unlearn/transfer.h);
+ * from there the attention alone is learnt, by full passes of Adam: no
+ * negatives, so nothing is drawn.
  */
 #include "unlearn/attention.h"
 
@@ -17,18 +19,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cpu.h"
 #include "base/la.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/par.h"
-#include "base/rng.h"
-#include "kernels/eig.h"
 #include "nn/nn.h"
+#include "unlearn/transfer.h"
 
-#define UNMET 0.1f
-#define CHUNK 2048 /* rows of a pass of the network */
-#define ITERATIONS 8
+#define CHUNK 256 /* most rows of a pass of the network: near the processor */
+#define TASK 1024 /* rows of a task */
 
 static enum err no_memory(void)
 {
@@ -42,51 +41,42 @@ static enum err no_memory(void)
 /* One side of it: people or items. */
 struct side {
     struct nn_tape *tape;
-    struct nn_tensor *x, *joined, *pull; /* pull: gradient of the loss */
+    struct nn_tensor *t, *joined, *pull; /* pull: gradient of the loss */
 };
 
 struct net {
     struct nn_params *params;
     size_t n, d, hidden;
+    size_t rows; /* of a pass */
     struct side side[2];
 };
 
-static struct nn_tensor *score_of(struct nn_tape *t, struct nn_tensor *x,
-                                  const char *side, size_t hidden)
-{
-    char name[32];
-    struct nn_tensor *h;
+static const char *const side_name[2] = {"person", "item"};
 
-    (void)snprintf(name, sizeof(name), "%s/hidden", side);
-    h = nn_linear(t, x, name, hidden, NN_RELU);
-    (void)snprintf(name, sizeof(name), "%s/score", side);
-    return nn_linear_free(t, h, name, 1);
-}
-
-static void build_side(struct net *n, size_t which, const char *name)
+static void build_side(struct net *n, size_t which)
 {
     struct side *s = &n->side[which];
-    struct nn_tensor *moved[UNL_SHARDS_MAX], *score[UNL_SHARDS_MAX];
+    const size_t rows = n->rows, every = rows * n->n;
+    char name[32];
 
-    s->x = nn_tape_input(s->tape, "x", 2, (size_t[]){CHUNK, n->n * n->d});
-    for (size_t k = 0; k < n->n; k++) {
-        char transfer[32];
+    s->t = nn_tape_input(s->tape, "t", 2, (size_t[]){rows, n->n * n->d});
+    (void)snprintf(name, sizeof(name), "%s/hidden", side_name[which]);
+    struct nn_tensor *h = nn_linear(
+        s->tape, nn_shape_as(s->tape, s->t, 2, (size_t[]){every, n->d}), name,
+        n->hidden, NN_RELU);
 
-        (void)snprintf(transfer, sizeof(transfer), "transfer/%zu", k);
-        moved[k] = nn_linear(
-            s->tape, nn_shape_slice(s->tape, s->x, 1, k * n->d, (k + 1) * n->d),
-            transfer, n->d, NN_NONE);
-        score[k] = score_of(s->tape, moved[k], name, n->hidden);
-    }
-    struct nn_tensor *all = nn_shape_concat(s->tape, n->n, moved, 1);
+    (void)snprintf(name, sizeof(name), "%s/score", side_name[which]);
+    struct nn_tensor *score = nn_map_scale(
+        s->tape, nn_linear_free(s->tape, h, name, 1), 1 / (double)n->hidden, 0);
     struct nn_tensor *weight = nn_reduce_softmax(
-        s->tape, nn_shape_concat(s->tape, n->n, score, 1), NULL);
+        s->tape, nn_shape_as(s->tape, score, 2, (size_t[]){rows, n->n}), NULL);
+    struct nn_tensor *all =
+        nn_shape_as(s->tape, s->t, 3, (size_t[]){rows, n->n, n->d});
 
-    all = nn_shape_as(s->tape, all, 3, (size_t[]){CHUNK, n->n, n->d});
-    weight = nn_shape_as(s->tape, weight, 3, (size_t[]){CHUNK, 1, n->n});
+    weight = nn_shape_as(s->tape, weight, 3, (size_t[]){rows, 1, n->n});
     s->joined =
         nn_shape_as(s->tape, nn_linear_product(s->tape, weight, all, false), 2,
-                    (size_t[]){CHUNK, n->d});
+                    (size_t[]){rows, n->d});
 }
 
 static void net_free(struct net *n)
@@ -102,27 +92,36 @@ static enum err plan_side(struct net *n, size_t which, bool learn)
     struct nn_tensor *loss = NULL;
 
     if (learn) {
-        s->pull = nn_tape_input(s->tape, "pull", 2, (size_t[]){CHUNK, n->d});
+        s->pull = nn_tape_input(s->tape, "pull", 2, (size_t[]){n->rows, n->d});
         loss = nn_reduce_sum(s->tape, nn_map_mul(s->tape, s->joined, s->pull),
                              NULL);
     }
     return nn_tape_plan(s->tape, loss);
 }
 
-static enum err net_new(struct net *out, const struct unl_parts *p, bool learn)
+/* For passes of at most so many rows; one side, or to learn: both. */
+static enum err net_new(struct net *out, const struct unl_attention *a,
+                        size_t rows, size_t side, bool learn)
 {
-    struct net n = {
-        .n = p->n, .d = p->d, .hidden = (size_t)p->plan.aggregate_hidden};
+    struct net n = {.n = a->n,
+                    .d = a->d,
+                    .hidden = a->hidden,
+                    .rows = rows < 1       ? 1
+                            : rows < CHUNK ? rows
+                                           : CHUNK};
     enum err e = nn_params_new(&n.params, NN_F32, 1);
 
-    for (size_t i = 0; i < 2 && e == ERR_OK; i++)
+    for (size_t i = 0; i < 2 && e == ERR_OK; i++) {
+        if (!learn && i != side)
+            continue;
         e = nn_tape_new(&n.side[i].tape, n.params);
-    if (e == ERR_OK) {
-        build_side(&n, 0, "person");
-        build_side(&n, 1, "item");
+        if (e == ERR_OK)
+            build_side(&n, i);
     }
-    for (size_t i = 0; i < 2 && e == ERR_OK; i++)
-        e = plan_side(&n, i, learn);
+    for (size_t i = 0; i < 2 && e == ERR_OK; i++) {
+        if (n.side[i].tape != NULL)
+            e = plan_side(&n, i, learn);
+    }
     if (e != ERR_OK)
         net_free(&n);
     else
@@ -130,22 +129,37 @@ static enum err net_new(struct net *out, const struct unl_parts *p, bool learn)
     return e;
 }
 
-size_t unl_attention_size(const struct unl_plan *plan, size_t n, size_t d)
-{
-    const size_t hidden = (size_t)plan->aggregate_hidden;
+/* --- weights ----------------------------------------------------------------
+ * map of people, map of items [n d][d], then those of the network of people,
+ * of that of items.
+ */
 
-    return n * (d * d + d) + 2 * (d * hidden + hidden + hidden);
+static size_t map_size(const struct unl_attention *a)
+{
+    return a->n * a->d * a->d;
 }
 
-/* Copy all weights into flat (or back), in the order of names of the network.
- */
-static void net_copy(const struct net *n, float *flat, bool out)
+static size_t net_size(const struct unl_attention *a)
 {
+    return a->hidden * (a->d + 2);
+}
+
+size_t unl_attention_size(const struct unl_attention *a)
+{
+    return 2 * map_size(a) + 2 * net_size(a);
+}
+
+/* Copy what a side's network has learnt into flat, or back. */
+static void net_copy(const struct net *n, size_t side, float *flat, bool out)
+{
+    const char *name = side_name[side];
     float *block = nn_params_values(n->params);
 
     for (size_t i = 0; i < nn_params_count(n->params); i++) {
         const struct nn_param *v = nn_params_view(n->params, i);
 
+        if (strncmp(v->name, name, strlen(name)) != 0)
+            continue;
         if (out)
             memcpy(flat, block + v->at, v->n * sizeof(*flat));
         else
@@ -158,31 +172,50 @@ static void net_copy(const struct net *n, float *flat, bool out)
  * -------------------------------------------------------------------
  */
 
-/* Rows first..first+CHUNK-1 of x[rows][width], the last ones filled with 0. */
-static void set_rows(struct side *s, struct nn_tensor *to, const float *x,
-                     size_t first, size_t rows, float *room)
+/* t[rows][n d] from x, shard by shard. */
+static enum err transfer(const struct unl_attention *a, const float *map,
+                         const float *x, size_t rows, float *t)
+{
+    const size_t width = a->n * a->d;
+
+    for (size_t s = 0; s < a->n; s++)
+        ERR_TRY(la_gemm(&(struct krn_gemm){.m = rows,
+                                           .n = a->d,
+                                           .k = a->d,
+                                           .a = x + s * a->d,
+                                           .lda = width,
+                                           .b = map + s * a->d * a->d,
+                                           .ldb = a->d,
+                                           .c = t + s * a->d,
+                                           .ldc = width}));
+    return ERR_OK;
+}
+
+/* Rows first.. of x[rows][width], filled with 0 up to those of a pass. */
+static void set_rows(const struct net *n, struct side *s, struct nn_tensor *to,
+                     const float *x, size_t first, size_t rows, float *room)
 {
     const size_t width = to->dim[1];
-    const size_t n = rows - first < CHUNK ? rows - first : CHUNK;
+    const size_t left = rows - first < n->rows ? rows - first : n->rows;
 
-    if (n == CHUNK) {
+    if (left == n->rows) {
         nn_tape_set(s->tape, to, x + first * width);
         return;
     }
-    memset(room, 0, CHUNK * width * sizeof(*room));
-    memcpy(room, x + first * width, n * width * sizeof(*room));
+    memset(room, 0, n->rows * width * sizeof(*room));
+    memcpy(room, x + first * width, left * width * sizeof(*room));
     nn_tape_set(s->tape, to, room);
 }
 
-static enum err join_rows(struct net *n, size_t which, const float *x,
+static enum err join_rows(struct net *n, size_t which, const float *t,
                           size_t rows, float *joined, float *room)
 {
     struct side *s = &n->side[which];
 
-    for (size_t first = 0; first < rows; first += CHUNK) {
-        const size_t left = rows - first < CHUNK ? rows - first : CHUNK;
+    for (size_t first = 0; first < rows; first += n->rows) {
+        const size_t left = rows - first < n->rows ? rows - first : n->rows;
 
-        set_rows(s, s->x, x, first, rows, room);
+        set_rows(n, s, s->t, t, first, rows, room);
         ERR_TRY(nn_tape_forward_to(s->tape, s->joined, true));
         nn_tape_get(s->tape, s->joined, room);
         memcpy(joined + first * n->d, room, left * n->d * sizeof(*joined));
@@ -190,20 +223,28 @@ static enum err join_rows(struct net *n, size_t which, const float *x,
     return ERR_OK;
 }
 
-enum err unl_attention_join(const struct unl_parts *p, const float *weights,
-                            bool items, const float *x, size_t rows,
+enum err unl_attention_join(const struct unl_attention *a, const float *weights,
+                            size_t side, const float *x, size_t rows,
                             float *joined)
 {
     struct net n;
-    float *room = mem_array(CHUNK * p->n * p->d, sizeof(*room));
-    enum err e = room == NULL ? no_memory() : net_new(&n, p, false);
+    struct mem_scratch s = {0};
+    float *t = mem_take_raw(&s, rows, a->n * a->d, sizeof(*t));
+    float *room =
+        mem_take(&s, rows < CHUNK ? rows + 1 : CHUNK, a->n * a->d, sizeof(*t));
+    enum err e = s.failed ? no_memory() : net_new(&n, a, rows, side, false);
 
     if (e == ERR_OK) {
-        net_copy(&n, (float *)(uintptr_t)weights, false);
-        e = join_rows(&n, items, x, rows, joined, room);
+        net_copy(&n, side,
+                 (float *)(uintptr_t)(weights + 2 * map_size(a) +
+                                      side * net_size(a)),
+                 false);
+        e = transfer(a, weights + side * map_size(a), x, rows, t);
+        if (e == ERR_OK)
+            e = join_rows(&n, side, t, rows, joined, room);
         net_free(&n);
     }
-    free(room);
+    mem_drop(&s);
     return e;
 }
 
@@ -212,42 +253,56 @@ enum err unl_attention_join(const struct unl_parts *p, const float *weights,
  */
 
 struct learn {
+    const struct unl_attention *a;
     struct net net;
-    const struct rec_data *d;
-    struct rec_columns cols;
-    size_t rows[2];                    /* people, items */
-    float *x[2], *joined[2], *pull[2]; /* [rows][n d], [rows][d] */
-    float *gram;                       /* [d][d] */
-    float *coef, *coef_t; /* [n_rows] of the rows, by person, by item */
+    struct unl_transfer rows;
+    float *t[2];                /* [rows][n d] */
+    float *joined[2], *pull[2]; /* [rows][d]; joined times the roots */
+    float *gram;                /* [d][d] */
     float *room;
+    struct mem_scratch s;
 };
 
-/* coef = 2 ((1 - c) s - 1) of each row. */
-static void coef_task(void *arg, size_t u, size_t thread)
+struct rooting {
+    float *x;
+    const float *root;
+    size_t n, d;
+    float by;
+};
+
+static void root_task(void *arg, size_t task, size_t thread)
 {
-    struct learn *l = arg;
-    const size_t d = l->net.d;
+    const struct rooting *r = arg;
 
     (void)thread;
-    for (size_t r = l->d->user_ptr[u]; r < l->d->user_ptr[u + 1]; r++) {
-        const float s = cpu_ops()->dot_f32(l->joined[0] + u * d,
-                                           l->joined[1] + l->d->item[r] * d, d);
-
-        l->coef[r] = 2 * ((1 - UNMET) * s - 1);
+    for (size_t i = task * TASK; i < (task + 1) * TASK && i < r->n; i++) {
+        for (size_t k = 0; k < r->d; k++)
+            r->x[i * r->d + k] *= r->by * r->root[i];
     }
 }
 
-/* pull of one side = 2 c joined (gram of the other) + rows . other side. */
-static enum err pull_side(struct learn *l, size_t side, const size_t *ptr,
-                          const uint32_t *idx, const float *val)
+/* x[rows of side][d] times `by` and the roots. */
+static void times_roots(const struct learn *l, size_t side, float *x, float by)
 {
-    const size_t d = l->net.d, n = l->rows[side];
+    const size_t n = l->rows.rows[side];
+
+    par_for((n + TASK - 1) / TASK, root_task,
+            &(struct rooting){x, l->rows.root[side], n, l->a->d, by});
+}
+
+/* With p, q the joined vectors times the roots, the loss is |p q^T|^2 - 2 <N,
+ * p q^T> and a constant; by p: 2 (p (q^T q) - N q). */
+static enum err pull_side(struct learn *l, size_t side)
+{
+    const size_t d = l->a->d, n = l->rows.rows[side];
     const float *other = l->joined[1 - side];
 
-    ERR_TRY(la_gram(l->gram, other, l->rows[1 - side], d));
+    unl_transfer_met(&l->rows, side, other, l->pull[side], d);
+    ERR_TRY(la_gram(l->gram, other, l->rows.rows[1 - side], d));
     for (size_t i = 0; i < d * d; i++)
-        l->gram[i] *= 2 * UNMET;
-    ERR_TRY(la_gemm(&(struct krn_gemm){.m = n,
+        l->gram[i] = -l->gram[i];
+    ERR_TRY(la_gemm(&(struct krn_gemm){.add = true,
+                                       .m = n,
                                        .n = d,
                                        .k = d,
                                        .a = l->joined[side],
@@ -256,221 +311,161 @@ static enum err pull_side(struct learn *l, size_t side, const size_t *ptr,
                                        .ldb = d,
                                        .c = l->pull[side],
                                        .ldc = d}));
-    la_spmm(&(struct krn_spmm){.add = true,
-                               .last = n,
-                               .d = d,
-                               .ptr = ptr,
-                               .idx = idx,
-                               .val = val,
-                               .x = other,
-                               .ldx = d,
-                               .y = l->pull[side],
-                               .ldy = d});
+    times_roots(l, side, l->pull[side], -2);
     return ERR_OK;
 }
 
 static enum err push_back(struct learn *l, size_t side)
 {
     struct side *s = &l->net.side[side];
+    const size_t rows = l->rows.rows[side];
 
-    for (size_t first = 0; first < l->rows[side]; first += CHUNK) {
-        set_rows(s, s->x, l->x[side], first, l->rows[side], l->room);
-        set_rows(s, s->pull, l->pull[side], first, l->rows[side], l->room);
+    for (size_t first = 0; first < rows; first += l->net.rows) {
+        set_rows(&l->net, s, s->t, l->t[side], first, rows, l->room);
+        set_rows(&l->net, s, s->pull, l->pull[side], first, rows, l->room);
         ERR_TRY(nn_tape_forward(s->tape));
         ERR_TRY(nn_tape_backward(s->tape));
     }
     return ERR_OK;
 }
 
-static enum err learn_pass(struct learn *l, struct nn_optim *o)
+/* The gradient by the attention's weights, added to the network's. */
+static enum err gradient(struct learn *l)
+{
+    for (size_t side = 0; side < 2; side++) {
+        ERR_TRY(join_rows(&l->net, side, l->t[side], l->rows.rows[side],
+                          l->joined[side], l->room));
+        times_roots(l, side, l->joined[side], 1);
+    }
+    for (size_t side = 0; side < 2; side++)
+        ERR_TRY(pull_side(l, side));
+    for (size_t side = 0; side < 2; side++)
+        ERR_TRY(push_back(l, side));
+    return ERR_OK;
+}
+
+static float *values_of(struct net *n, const char *side, const char *name,
+                        size_t *size)
+{
+    char full[40];
+
+    (void)snprintf(full, sizeof(full), "%s/%s", side, name);
+    const struct nn_param *v = nn_params_find(n->params, full);
+
+    *size = v->n;
+    return (float *)nn_params_values(n->params) + v->at;
+}
+
+/* Attention begins even; its hidden units see numbers of size 1. */
+static void start(struct learn *l, size_t side)
+{
+    const size_t n = l->rows.rows[side] * l->a->n * l->a->d;
+    double square = 0;
+    size_t size;
+    float *w = values_of(&l->net, side_name[side], "score/weight", &size);
+
+    memset(w, 0, size * sizeof(*w));
+    for (size_t i = 0; i < n; i++)
+        square += (double)l->t[side][i] * (double)l->t[side][i];
+    w = values_of(&l->net, side_name[side], "hidden/weight", &size);
+    for (size_t i = 0; i < size && square > 0; i++)
+        w[i] *= (float)sqrt((double)n / square);
+}
+
+/* The maps, for even attention: the mean over shards. */
+static enum err solve(struct learn *l, float *weights)
+{
+    const size_t n = map_size(l->a);
+
+    ERR_TRY(unl_transfer_solve(&l->rows, l->a->d,
+                               (float *const[]){weights, weights + n}));
+    for (size_t i = 0; i < 2 * n; i++)
+        weights[i] *= (float)l->a->n;
+    return ERR_OK;
+}
+
+static enum err bring_over(struct learn *l, const float *weights)
 {
     for (size_t side = 0; side < 2; side++)
-        ERR_TRY(join_rows(&l->net, side, l->x[side], l->rows[side],
-                          l->joined[side], l->room));
-    par_for(l->d->n_users, coef_task, l);
-    for (size_t r = 0; r < l->d->n_rows; r++)
-        l->coef_t[r] = l->coef[l->cols.row[r]];
-    ERR_TRY(pull_side(l, 0, l->d->user_ptr, l->d->item, l->coef));
-    ERR_TRY(pull_side(l, 1, l->cols.ptr, l->cols.user, l->coef_t));
-    for (size_t side = 0; side < 2; side++) {
-        const float scale = 1 / (float)l->rows[0];
-
-        for (size_t i = 0; i < l->rows[side] * l->net.d; i++)
-            l->pull[side][i] *= scale;
-        ERR_TRY(push_back(l, side));
-    }
-    return nn_optim_step(o);
+        ERR_TRY(transfer(l->a, weights + side * map_size(l->a), l->rows.x[side],
+                         l->rows.rows[side], l->t[side]));
+    return ERR_OK;
 }
 
-/* --- where it starts
- * --------------------------------------------------------------
- */
-
-/* z[width][d] gets orthonormal columns. */
-static enum err orthonormal(float *z, size_t width, size_t d, float *tmp,
-                            float *gram, double *eig)
+static enum err attend(struct learn *l)
 {
-    ERR_TRY(la_gram(gram, z, width, d));
-    for (size_t i = 0; i < d * d; i++)
-        eig[i] = (double)gram[i];
-    if (!krn_eig_sym_f64(eig, eig + d * d, eig + d * d + d, d))
-        return err_set(ERR_NUM, "the vectors of the shards are no numbers");
-    for (size_t k = 0; k < d; k++) {
-        const double w = eig[d * d + k];
-        const double by = w > 1e-30 ? 1 / sqrt(w) : 0;
-
-        for (size_t j = 0; j < d; j++)
-            gram[j * d + k] = (float)(eig[k * d + j] * by);
-    }
-    memcpy(tmp, z, width * d * sizeof(*z));
-    return la_gemm(&(struct krn_gemm){.m = width,
-                                      .n = d,
-                                      .k = d,
-                                      .a = tmp,
-                                      .lda = d,
-                                      .b = gram,
-                                      .ldb = d,
-                                      .c = z,
-                                      .ldc = d});
-}
-
-/* The leading d directions of the items' vectors x[rows][width], by subspace
- * iteration: z[width][d]. */
-static enum err leading(const float *x, size_t rows, size_t width, size_t d,
-                        float *z)
-{
-    struct mem_scratch s = {0};
-    float *g = mem_take(&s, width, width, sizeof(*g));
-    float *tmp = mem_take(&s, width, d, sizeof(*tmp));
-    float *gram = mem_take(&s, d, d, sizeof(*gram));
-    double *eig = mem_take(&s, d + 4, d, sizeof(*eig));
-    enum err e = s.failed ? no_memory() : la_gram(g, x, rows, width);
-
-    for (size_t i = 0; i < width * d && e == ERR_OK; i++)
-        z[i] = (float)rng_normal(1, RNG_PROJECT, i);
-    for (size_t k = 0; k < ITERATIONS && e == ERR_OK; k++) {
-        e = orthonormal(z, width, d, tmp, gram, eig);
-        memcpy(tmp, z, width * d * sizeof(*z));
-        if (e == ERR_OK)
-            e = la_gemm(&(struct krn_gemm){.m = width,
-                                           .n = d,
-                                           .k = width,
-                                           .a = g,
-                                           .lda = width,
-                                           .b = tmp,
-                                           .ldb = d,
-                                           .c = z,
-                                           .ldc = d});
-    }
-    if (e == ERR_OK)
-        e = orthonormal(z, width, d, tmp, gram, eig);
-    mem_drop(&s);
-    return e;
-}
-
-/* With even attention, joined_u . joined_i is then the mean of the shards'
- * scores in the leading directions. */
-static enum err start(struct learn *l)
-{
-    const size_t n = l->net.n, d = l->net.d;
-    float *z = mem_array(n * d * d, sizeof(*z));
-    float *block = nn_params_values(l->net.params);
-    enum err e =
-        z == NULL ? no_memory() : leading(l->x[1], l->rows[1], n * d, d, z);
-
-    for (size_t s = 0; s < n && e == ERR_OK; s++) {
-        char name[40];
-
-        (void)snprintf(name, sizeof(name), "transfer/%zu/weight", s);
-        const struct nn_param *v = nn_params_find(l->net.params, name);
-
-        for (size_t i = 0; i < d * d; i++)
-            block[v->at + i] = sqrtf((float)n) * z[s * d * d + i];
-    }
-    free(z);
-    return e;
-}
-
-static enum err fill_vectors(struct learn *l, const struct rec_model *m)
-{
-    const struct unl_parts *p = m->parts;
-    const size_t width = p->n * p->d;
-    struct mem_scratch s = {0};
-    uint32_t *user = mem_take(&s, m->n_users, 1, sizeof(*user));
-    const struct rec_query q = {m->n_users, user,        l->d->user_ptr,
-                                l->d->item, l->d->value, l->d->time};
-    enum err e = s.failed ? no_memory() : ERR_OK;
-
-    for (size_t u = 0; u < m->n_users && e == ERR_OK; u++)
-        user[u] = (uint32_t)u;
-    for (size_t k = 0; k < p->n && e == ERR_OK; k++) {
-        e = unl_parts_embed(p, k, &q, l->x[0] + k * p->d, width);
-        if (e == ERR_OK)
-            e = unl_parts_items(p, k, m->n_items, l->x[1] + k * p->d, width);
-    }
-    mem_drop(&s);
-    return e;
-}
-
-static enum err learn_room(struct learn *l, const struct rec_model *m,
-                           struct mem_scratch *s)
-{
-    const struct unl_parts *p = m->parts;
-
-    l->rows[0] = m->n_users;
-    l->rows[1] = m->n_items;
-    for (size_t i = 0; i < 2; i++) {
-        l->x[i] = mem_take(s, l->rows[i], p->n * p->d, sizeof(float));
-        l->joined[i] = mem_take(s, l->rows[i], p->d, sizeof(float));
-        l->pull[i] = mem_take(s, l->rows[i], p->d, sizeof(float));
-    }
-    l->gram = mem_take(s, p->d, p->d, sizeof(float));
-    l->coef = mem_take(s, l->d->n_rows, 1, sizeof(float));
-    l->coef_t = mem_take(s, l->d->n_rows, 1, sizeof(float));
-    l->room = mem_take(s, CHUNK, p->n * p->d, sizeof(float));
-    return s->failed ? no_memory() : ERR_OK;
-}
-
-static enum err learn(struct learn *l, const struct rec_model *m)
-{
-    const struct unl_plan *plan = &((struct unl_parts *)m->parts)->plan;
     const struct nn_optim_opt adam = {
-        .kind = NN_ADAM, .lr = plan->aggregate_lr, .l2 = plan->aggregate_reg};
+        .kind = NN_ADAM, .lr = l->a->lr, .l2 = l->a->reg};
+    const uint64_t epochs = (uint64_t)l->a->epochs;
     struct nn_optim *o = NULL;
-    enum err e = fill_vectors(l, m);
+    enum err e = nn_optim_new(&o, l->net.params, &adam);
 
-    if (e == ERR_OK)
-        e = start(l);
-    if (e == ERR_OK)
-        e = nn_optim_new(&o, l->net.params, &adam);
-    for (int64_t k = 0; k < plan->aggregate_epochs && e == ERR_OK; k++) {
+    for (uint64_t k = 0; k < epochs && e == ERR_OK; k++) {
         e = log_stopping() ? err_set(ERR_STOPPED, "training was interrupted")
-                           : learn_pass(l, o);
-        log_tick("learning to aggregate", (uint64_t)k + 1,
-                 (uint64_t)plan->aggregate_epochs, NULL);
+                           : gradient(l);
+        if (e == ERR_OK)
+            e = nn_optim_step(o);
+        log_tick("learning to aggregate", k + 1, epochs, NULL);
     }
     nn_optim_free(o);
     return e;
 }
 
-enum err unl_attention_learn(const struct rec_model *m,
-                             const struct rec_data *d, float *weights)
+static enum err learn_room(struct learn *l)
 {
-    struct mem_scratch s = {0};
-    struct learn l = {.d = d};
-    enum err e = rec_columns_build(&l.cols, d);
+    const size_t d = l->a->d, width = l->a->n * d;
+    struct mem_scratch *s = &l->s;
+
+    for (size_t i = 0; i < 2; i++) {
+        l->t[i] = mem_take_raw(s, l->rows.rows[i], width, sizeof(float));
+        l->joined[i] = mem_take_raw(s, l->rows.rows[i], d, sizeof(float));
+        l->pull[i] = mem_take_raw(s, l->rows.rows[i], d, sizeof(float));
+    }
+    l->gram = mem_take(s, d, d, sizeof(float));
+    l->room = mem_take_raw(s, CHUNK, width, sizeof(float));
+    return s->failed ? no_memory() : ERR_OK;
+}
+
+static enum err run(struct learn *l, float *weights)
+{
+    ERR_TRY(solve(l, weights));
+    ERR_TRY(bring_over(l, weights));
+    for (size_t side = 0; side < 2; side++)
+        start(l, side);
+    ERR_TRY(attend(l));
+    for (size_t side = 0; side < 2; side++)
+        net_copy(&l->net, side,
+                 weights + 2 * map_size(l->a) + side * net_size(l->a), true);
+    return ERR_OK;
+}
+
+static void learn_free(struct learn *l)
+{
+    unl_transfer_free(&l->rows);
+    net_free(&l->net);
+    mem_drop(&l->s);
+}
+
+/* Free by learn_free() either way. */
+static enum err learn_init(struct learn *l, const struct unl_attention *a,
+                           const struct rec_data *d, float *const x[2])
+{
+    *l = (struct learn){.a = a};
+    ERR_TRY(unl_transfer_init(&l->rows, d, x, a->n * a->d));
+    ERR_TRY(learn_room(l));
+    return net_new(&l->net, a,
+                   d->n_users > d->n_items ? d->n_users : d->n_items, 0, true);
+}
+
+enum err unl_attention_learn(const struct unl_attention *a,
+                             const struct rec_data *d, float *const x[2],
+                             float *weights)
+{
+    struct learn l;
+    enum err e = learn_init(&l, a, d, x);
 
     if (e == ERR_OK)
-        e = learn_room(&l, m, &s);
-    if (e == ERR_OK)
-        e = net_new(&l.net, m->parts, true);
-    if (e == ERR_OK) {
-        e = learn(&l, m);
-        if (e == ERR_OK)
-            net_copy(&l.net, weights, true);
-        net_free(&l.net);
-    }
-    rec_columns_free(&l.cols);
-    mem_drop(&s);
+        e = run(&l, weights);
+    learn_free(&l);
     return e;
 }

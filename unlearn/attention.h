@@ -3,29 +3,37 @@
 #define UNL_ATTENTION_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "rec/data.h"
-#include "unlearn/parts.h"
 
-/* Numbers of its weights, for n shards of vectors [d]. */
-size_t unl_attention_size(const struct unl_plan *plan, size_t n, size_t d);
+struct unl_attention {
+    size_t n, d, hidden; /* shards, numbers of a vector, units of the network */
+    int64_t epochs;      /* passes */
+    double lr, reg;
+};
+
+/* Numbers of its weights: two maps [n d][d], then the networks'. */
+size_t unl_attention_size(const struct unl_attention *a);
 
 /*
- * weights[unl_attention_size()] from the rows of d, by full passes of Adam
- * over the whole-data squared loss (unlearn/attention.c says which).  Starts
- * at the best rank-d summary of the mean of the shards.  ERR_NOMEM, ERR_NUM,
- * ERR_STOPPED.  Cost of a pass: 6 (n_users + n_items) n d^2 multiply-adds.
+ * weights[unl_attention_size()] from the rows of d and the shards' vectors of
+ * people x[0][n_users][n d] and of items x[1][n_items][n d]; unlearn/
+ * attention.c says how.  The same bits for any number of threads.
+ * ERR_NOMEM, ERR_NUM, ERR_STOPPED.  Cost: that of unl_transfer_solve(), and a
+ * pass 6 (n_users + n_items) n d hidden + 4 n_rows d multiply-adds.
  */
 ERR_CHECK
-enum err unl_attention_learn(const struct rec_model *m,
-                             const struct rec_data *d, float *weights);
+enum err unl_attention_learn(const struct unl_attention *a,
+                             const struct rec_data *d, float *const x[2],
+                             float *weights);
 
-/* joined[rows][d] from the shards' vectors x[rows][n * d], of people or of
- * items. */
+/* joined[rows][d] from the shards' vectors x[rows][n d] of people (side 0) or
+ * of items (1). */
 ERR_CHECK
-enum err unl_attention_join(const struct unl_parts *p, const float *weights,
-                            bool items, const float *x, size_t rows,
+enum err unl_attention_join(const struct unl_attention *a, const float *weights,
+                            size_t side, const float *x, size_t rows,
                             float *joined);
 
 #endif

@@ -15,7 +15,10 @@
 #include "rec/data.h"
 #include "store/forget.h"
 #include "unlearn/cert.h"
+#include "unlearn/correct.h"
+#include "unlearn/journal.h"
 #include "unlearn/mend.h"
+#include "unlearn/removal.h"
 
 static enum err no_memory(void)
 {
@@ -52,181 +55,6 @@ static enum err lock(const char *dir, bool wait, int *fd)
                                               path, strerror(errno));
     }
     return ERR_OK;
-}
-
-/* --- 1. removal ----------------------------------------------------------- */
-
-struct removal {
-    const struct unl_request *r;
-    size_t n;
-    uint64_t (*key)[2]; /* [n] of user, item */
-    json_t *journal;
-    struct sto_removed done;
-};
-
-static enum err not_known(const struct unl_request *r)
-{
-    if (r->line == 0)
-        return ERR_NOTFOUND; /* the sentence is there */
-    char why[400];
-
-    (void)snprintf(why, sizeof(why), "%s", err_note());
-    return err_set(ERR_NOTFOUND, "line %zu: %s (nothing was forgotten)",
-                   r->line, why);
-}
-
-static enum err find(struct sto_view *v, enum sto_kind kind, const char *id,
-                     uint64_t *key)
-{
-    struct sto_entity e;
-
-    if (id == NULL)
-        return ERR_OK;
-    ERR_TRY(sto_find_entity(v, kind, id, &e));
-    *key = e.key;
-    return ERR_OK;
-}
-
-static enum err find_all(struct sto_view *v, struct removal *m)
-{
-    for (size_t i = 0; i < m->n; i++) {
-        enum err e = find(v, STO_USERS, m->r[i].user, &m->key[i][0]);
-
-        if (e == ERR_OK)
-            e = find(v, STO_ITEMS, m->r[i].item, &m->key[i][1]);
-        if (e != ERR_OK)
-            return e == ERR_NOTFOUND ? not_known(&m->r[i]) : e;
-    }
-    return ERR_OK;
-}
-
-static bool asked_before(const struct removal *m, size_t i)
-{
-    for (size_t k = 0; k < i; k++) {
-        if (m->r[k].what == m->r[i].what && m->key[k][0] == m->key[i][0] &&
-            m->key[k][1] == m->key[i][1])
-            return true;
-    }
-    return false;
-}
-
-/* Whether an earlier request of the batch takes this row along. */
-static bool row_is_gone(const struct removal *m, size_t i)
-{
-    for (size_t k = 0; k < m->n; k++) {
-        if ((m->r[k].what == UNL_USER && m->key[k][0] == m->key[i][0]) ||
-            (m->r[k].what == UNL_ITEM && m->key[k][1] == m->key[i][1]))
-            return true;
-    }
-    return false;
-}
-
-static enum err drop_one(const struct removal *m, size_t i, struct sto_txn *t,
-                         struct sto_removed *done)
-{
-    switch (m->r[i].what) {
-    case UNL_USER:
-        return sto_drop_user(t, m->key[i][0], done);
-    case UNL_ITEM:
-        return sto_drop_item(t, m->key[i][1], done);
-    case UNL_INTERACTION:
-        break;
-    }
-    return row_is_gone(m, i)
-               ? ERR_OK
-               : sto_drop_interaction(t, m->key[i][0], m->key[i][1], done);
-}
-
-/* Runs again from the start when the map had to grow. */
-static enum err remove_rows(void *arg, struct sto_txn *t)
-{
-    struct removal *m = arg;
-    struct sto_removed done = {0};
-    char *text;
-    enum err e = ERR_OK;
-
-    /* single rows first: later a whole person or item may take them along */
-    for (int pass = 0; pass < 2 && e == ERR_OK; pass++) {
-        for (size_t i = 0; i < m->n && e == ERR_OK; i++) {
-            if ((m->r[i].what == UNL_INTERACTION) != (pass == 0) ||
-                asked_before(m, i))
-                continue;
-            e = drop_one(m, i, t, &done);
-            /* the last row of an unlisted item took the item along */
-            if (e == ERR_NOTFOUND && m->r[i].what == UNL_ITEM && i > 0)
-                e = ERR_OK;
-            if (e == ERR_NOTFOUND)
-                e = not_known(&m->r[i]);
-        }
-    }
-    if (e != ERR_OK)
-        return e;
-    m->done = done;
-    if (json_object_set_new(
-            m->journal, "removed",
-            json_pack("{s:I, s:I, s:I, s:I}", "users", (json_int_t)done.users,
-                      "items", (json_int_t)done.items, "train",
-                      (json_int_t)done.train, "test", (json_int_t)done.test)) !=
-            0 ||
-        (text = json_dumps(m->journal, JSON_COMPACT)) == NULL)
-        return no_memory();
-    e = sto_journal_put(t, text);
-    free(text);
-    return e == ERR_OK ? sto_removals_add(t) : e;
-}
-
-static json_t *request_json(const struct unl_keys *k,
-                            const struct unl_request *r)
-{
-    static const char *const kind[] = {"user", "interaction", "item"};
-    char person[UNL_PSEUDONYM_HEX] = "", item[UNL_PSEUDONYM_HEX] = "";
-    json_t *j = json_pack("{s:s}", "kind", kind[r->what]);
-
-    if (r->user != NULL) {
-        unl_keys_pseudonym(k, "user", r->user, person);
-        (void)json_object_set_new(j, "person", json_string(person));
-    }
-    if (r->item != NULL) {
-        unl_keys_pseudonym(k, "item", r->item, item);
-        (void)json_object_set_new(j, "item", json_string(item));
-    }
-    return j;
-}
-
-/* A key to search the files for afterwards: not where an item (or a person)
- * of the same id stays, for whom the same bytes stand. */
-static void add_search(json_t *list, struct sto_view *v, enum sto_kind other,
-                       uint64_t key)
-{
-    struct sto_entity e;
-    unsigned char bytes[8];
-    char hex[17];
-
-    if (sto_get_entity(v, other, key, &e) == ERR_OK)
-        return;
-    for (size_t i = 0; i < 8; i++)
-        bytes[i] = (unsigned char)(key >> (56 - 8 * i));
-    key_hex(bytes, sizeof(bytes), hex);
-    (void)json_array_append_new(list, json_string(hex));
-}
-
-static json_t *journal_json(const struct removal *m, struct sto_view *v,
-                            const struct unl_keys *k, bool defer)
-{
-    json_t *requests = json_array(), *search = json_array();
-
-    for (size_t i = 0; i < m->n; i++) {
-        if (asked_before(m, i))
-            continue;
-        (void)json_array_append_new(requests, request_json(k, &m->r[i]));
-        if (m->r[i].what == UNL_USER)
-            add_search(search, v, STO_ITEMS, m->key[i][0]);
-        if (m->r[i].what == UNL_ITEM)
-            add_search(search, v, STO_USERS, m->key[i][1]);
-    }
-    return json_pack("{s:o, s:o, s:I, s:b}", "requests", requests, "search",
-                     search, "requested_at", (json_int_t)time(NULL), "deferred",
-                     defer);
 }
 
 /* --- 3. erasure ----------------------------------------------------------- */
@@ -302,12 +130,18 @@ static enum err end_work(void *arg, struct sto_txn *t)
 static json_t *cert_body(const json_t *journal, json_t *models, json_t *erasure,
                          bool pending)
 {
-    return json_pack("{s:O, s:O, s:O, s:O, s:I, s:O, s:b, s:s}", "requests",
-                     json_object_get(journal, "requests"), "removed",
-                     json_object_get(journal, "removed"), "models", models,
-                     "erasure", erasure, "finished_at", (json_int_t)time(NULL),
-                     "requested_at", json_object_get(journal, "requested_at"),
-                     "pending", pending, "program", "recd " PACKAGE_VERSION);
+    json_t *note = json_object_get(journal, "note");
+    json_t *body =
+        json_pack("{s:O, s:O, s:O, s:O, s:I, s:O, s:b, s:s}", "requests",
+                  json_object_get(journal, "requests"), "removed",
+                  json_object_get(journal, "removed"), "models", models,
+                  "erasure", erasure, "finished_at", (json_int_t)time(NULL),
+                  "requested_at", json_object_get(journal, "requested_at"),
+                  "pending", pending, "program", "recd " PACKAGE_VERSION);
+
+    if (note != NULL && body != NULL)
+        (void)json_object_set(body, "note", note);
+    return body;
 }
 
 static enum err certify(struct sto *st, const json_t *journal, json_t *models,
@@ -364,7 +198,8 @@ static enum err erase_journal(const char *dir, const json_t *keys)
 /* --- the whole ------------------------------------------------------------ */
 
 static json_t *report_json(const json_t *journal, json_t *models,
-                           uint64_t number, bool pending, double seconds)
+                           json_t *interim, uint64_t number, bool pending,
+                           double seconds)
 {
     json_t *removed = json_object_get(journal, "removed");
     const json_int_t rows =
@@ -376,14 +211,36 @@ static json_t *report_json(const json_t *journal, json_t *models,
                             "models", models, "erased", true, "certificate",
                             (json_int_t)number, "seconds", seconds);
 
+    unl_journal_keys(journal, out);
     if (pending && out != NULL)
         (void)json_object_set_new(out, "pending", json_true());
+    if (json_array_size(interim) > 0 && out != NULL)
+        (void)json_object_set(out, "interim", interim);
     return out;
 }
 
-/* Steps 2 to 4. */
+/* Step 2; *pending: the models wait, unless one of them cannot serve. */
+static enum err mend(const char *dir, json_t *journal, bool *pending,
+                     json_t *models)
+{
+    bool torn = false;
+    enum err e;
+
+    if (*pending)
+        ERR_TRY(unl_correct_torn(dir, &torn));
+    *pending = *pending && !torn;
+    do { /* rows were removed while models trained: the rows of now count */
+        (void)json_array_clear(models);
+        e = unl_restore_models(dir, journal);
+        if (e == ERR_OK)
+            e = unl_mend_all(dir, *pending ? NULL : journal, models);
+    } while (e == ERR_STALE);
+    return e;
+}
+
+/* Steps 2 to 4.  interim: what was corrected at once, or NULL. */
 static enum err go_on(const char *dir, json_t *journal, bool pending,
-                      double start, json_t **report)
+                      double start, json_t *interim, json_t **report)
 {
     const json_t *keys = json_object_get(journal, "search");
     json_t *models = json_array(), *erasure = NULL;
@@ -391,12 +248,8 @@ static enum err go_on(const char *dir, json_t *journal, bool pending,
     struct sto_scan scan = {0};
     struct sto *st = NULL;
     uint64_t number = 0;
-    enum err e;
+    enum err e = mend(dir, journal, &pending, models);
 
-    do { /* rows were removed while models trained: the rows of now count */
-        (void)json_array_clear(models);
-        e = unl_mend_all(dir, pending ? NULL : journal, models);
-    } while (e == ERR_STALE);
     if (e == ERR_OK)
         e = sto_erase(dir, &scrubbed);
     if (e == ERR_OK)
@@ -409,13 +262,15 @@ static enum err go_on(const char *dir, json_t *journal, bool pending,
         /* what waits for its repair may still hold the keys: no search yet */
         erasure = erasure_json(&scrubbed, &scan,
                                pending ? 0 : 2 * json_array_size(keys));
+        unl_journal_keys(journal, erasure);
         e = certify(st, journal, models, erasure, pending, &number);
     }
     sto_close(st);
     if (e == ERR_OK)
         e = erase_journal(dir, pending ? NULL : keys);
     if (e == ERR_OK) {
-        *report = report_json(journal, models, number, pending, now() - start);
+        *report = report_json(journal, models, interim, number, pending,
+                              now() - start);
         e = *report == NULL ? no_memory() : ERR_OK;
     }
     json_decref(models);
@@ -459,9 +314,9 @@ static enum err finish(const char *dir, bool deferred, json_t **report)
     const bool certified = json_object_get(journal, "certified") != NULL;
 
     if (!waits || deferred)
-        e = go_on(dir, journal, false, now(), report);
+        e = go_on(dir, journal, false, now(), NULL, report);
     else if (!certified)
-        e = go_on(dir, journal, true, now(), report);
+        e = go_on(dir, journal, true, now(), NULL, report);
     json_decref(journal);
     return e;
 }
@@ -487,19 +342,7 @@ enum err unl_forget_finish(const char *dir, bool deferred, json_t **report)
 
 /* --- what would be done --------------------------------------------------- */
 
-static bool is_asked(const struct removal *m, uint64_t user, uint64_t item)
-{
-    for (size_t i = 0; i < m->n; i++) {
-        const enum unl_what w = m->r[i].what;
-
-        if ((w == UNL_ITEM || m->key[i][0] == user) &&
-            (w == UNL_USER || m->key[i][1] == item))
-            return true;
-    }
-    return false;
-}
-
-static enum err dry_run(struct sto_view *v, const struct removal *m,
+static enum err dry_run(struct sto_view *v, const struct unl_removal *m,
                         json_t **report)
 {
     struct rec_data d = {0}, left = {0};
@@ -512,7 +355,8 @@ static enum err dry_run(struct sto_view *v, const struct removal *m,
         e = no_memory();
     for (size_t u = 0; u < d.n_users && e == ERR_OK; u++) {
         for (size_t r = d.user_ptr[u]; r < d.user_ptr[u + 1]; r++) {
-            keep[r] = !is_asked(m, d.user_key[u], d.item_key[d.item[r]]);
+            keep[r] =
+                !unl_removal_asks(m, d.user_key[u], d.item_key[d.item[r]]);
             rows += !keep[r];
         }
     }
@@ -530,9 +374,41 @@ static enum err dry_run(struct sto_view *v, const struct removal *m,
     return e;
 }
 
+/* Before the removal: what will be corrected, and by which rows. */
+static enum err prepare(struct unl_removal *m, struct sto_view *v)
+{
+    ERR_TRY(unl_correct_open(&m->correct, v));
+    for (size_t i = 0; m->correct != NULL && i < m->n; i++) {
+        const enum unl_what w = m->r[i].what;
+
+        unl_correct_drop(m->correct, w != UNL_ITEM ? &m->key[i][0] : NULL,
+                         w != UNL_USER ? &m->key[i][1] : NULL);
+    }
+    return ERR_OK;
+}
+
+/* After it: they serve corrected from here on. */
+static enum err correct(struct unl_removal *m, struct sto *st, bool defer)
+{
+    struct sto_view *v;
+
+    if (m->correct == NULL)
+        return ERR_OK;
+    m->interim = json_array();
+    if (m->interim == NULL)
+        return no_memory();
+    ERR_TRY(sto_view_open(&v, st));
+    const enum err e = unl_correct_apply(m->correct, v, defer, m->interim);
+
+    sto_view_close(v);
+    unl_correct_free(m->correct);
+    m->correct = NULL;
+    return e;
+}
+
 /* With the lock held and no journal. */
-static enum err start(const char *dir, struct removal *m, bool dry, bool defer,
-                      json_t **report)
+static enum err start(const char *dir, struct unl_removal *m, bool dry,
+                      bool defer, json_t **report)
 {
     const double began = now();
     struct unl_keys keys;
@@ -548,25 +424,31 @@ static enum err start(const char *dir, struct removal *m, bool dry, bool defer,
     if (e == ERR_OK) {
         e = unl_keys_match(&keys, v);
         if (e == ERR_OK)
-            e = find_all(v, m);
+            e = unl_removal_find(m, v);
         if (e == ERR_OK && dry)
             e = dry_run(v, m, report);
         else if (e == ERR_OK)
-            m->journal = journal_json(m, v, &keys, defer);
+            m->journal = unl_removal_journal(m, v, &keys, defer);
+        if (e == ERR_OK && !dry)
+            e = prepare(m, v);
         sto_view_close(v);
     }
     unl_keys_close(&keys);
     if (e == ERR_OK && !dry)
-        e = sto_write(st, remove_rows, m);
+        e = unl_removal_commit(m, st);
+    if (e == ERR_OK && !dry)
+        e = correct(m, st, defer);
     sto_close(st);
-    return e == ERR_OK && !dry ? go_on(dir, m->journal, defer, began, report)
-                               : e;
+    return e == ERR_OK && !dry
+               ? go_on(dir, m->journal, defer, began, m->interim, report)
+               : e;
 }
 
 enum err unl_forget(const char *dir, const struct unl_request *r, size_t n,
                     bool dry, bool defer, json_t **report)
 {
-    struct removal m = {.r = r, .n = n, .key = mem_array(n, sizeof(*m.key))};
+    struct unl_removal m = {
+        .r = r, .n = n, .key = mem_array(n, sizeof(*m.key))};
     struct sto *st;
     int fd = -1;
     enum err e = m.key == NULL ? no_memory() : ERR_OK;
@@ -586,6 +468,8 @@ enum err unl_forget(const char *dir, const struct unl_request *r, size_t n,
         e = start(dir, &m, dry, defer, report);
     if (fd >= 0)
         close(fd);
+    unl_correct_free(m.correct);
+    json_decref(m.interim);
     json_decref(m.journal);
     free(m.key);
     return e;

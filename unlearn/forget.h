@@ -3,7 +3,8 @@
  *
  *   1. one transaction: the rows and ids leave the store, a journal says what
  *      is to be done (keys and keyed hashes, never an id)
- *   2. every model that holds one of those people or rows is repaired
+ *   2. models that can serve corrected from now on (unlearn/correct.h); then
+ *      every model that holds one of those people or rows is repaired
  *   3. the bytes are overwritten, the files searched
  *   4. one transaction: certificate in, journal out; then the journal's own
  *      bytes are overwritten
@@ -36,7 +37,8 @@ struct unl_request {
  * done.  defer: do 1 and 3, certify that models wait, and leave their repair
  * to unl_forget_finish(dir, true, ...).
  * *report is the command's JSON object (design: users, interactions, models,
- * erased, certificate, seconds); the caller's to json_decref().
+ * erased, certificate, seconds; "interim" names the models that served
+ * corrected, and after how many seconds); the caller's to json_decref().
  * Errors: ERR_NOTFOUND (nothing is done: the sentence names the id and line),
  * ERR_STALE (a reader keeps old pages: records are gone, the journal stays),
  * those of the store and of training.

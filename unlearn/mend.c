@@ -51,6 +51,20 @@ static void add_parts(json_t *out, const struct unl_repair *what)
                               json_integer((json_int_t)what->of_parts));
 }
 
+/* With which stage each of the shards began. */
+static void add_slices(json_t *out, const struct unl_repair *what)
+{
+    json_t *list = what->plan.slices > 1 ? json_array() : NULL;
+
+    for (size_t i = 0; list != NULL && i < what->n; i++)
+        (void)json_array_append_new(list, json_integer(what->began[i]));
+    if (list == NULL || out == NULL)
+        return;
+    (void)json_object_set_new(out, "slices", list);
+    (void)json_object_set_new(out, "of_slices",
+                              json_integer((json_int_t)what->plan.slices));
+}
+
 static json_t *model_json(const struct sto_model *info,
                           const struct unl_repair *what, const char *after,
                           double seconds, bool pending)
@@ -71,6 +85,7 @@ static json_t *model_json(const struct sto_model *info,
         what->exact ? "exact" : "exact-given-partition", "digest_before",
         before, "digest", after, "seconds", seconds, "pending", pending);
     add_parts(out, what);
+    add_slices(out, what);
     return out;
 }
 

@@ -242,7 +242,8 @@ enum err unl_query_make(struct unl_query *out, const struct unl_parts *p,
 }
 
 enum err unl_parts_embed(const struct unl_parts *p, size_t s,
-                         const struct rec_query *q, float *vec, size_t stride)
+                         const struct rec_query *q, bool fold, float *vec,
+                         size_t stride)
 {
     struct unl_query t;
     float *tmp;
@@ -253,6 +254,8 @@ enum err unl_parts_embed(const struct unl_parts *p, size_t s,
     if (p->shard[s] == NULL)
         return ERR_OK;
     ERR_TRY(unl_query_make(&t, p, s, q));
+    for (size_t i = 0; i < q->n && fold; i++)
+        t.user[i] = REC_NOBODY;
     tmp = mem_array(q->n * p->d, sizeof(*tmp));
     e = tmp == NULL ? no_memory() : p->base->embed(p->shard[s], &t.q, tmp);
     for (size_t i = 0; i < q->n && e == ERR_OK; i++) {

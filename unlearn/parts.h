@@ -59,10 +59,12 @@ enum err unl_query_make(struct unl_query *out, const struct unl_parts *p,
 void unl_query_free(struct unl_query *q);
 
 /* Vectors of the people of q in shard s: vec[i * stride], d numbers each;
- * zeros where the shard is empty. */
+ * zeros where the shard is empty.  Whom the shard never saw is folded in with
+ * their whole history; all are, when `fold`. */
 ERR_CHECK
 enum err unl_parts_embed(const struct unl_parts *p, size_t s,
-                         const struct rec_query *q, float *vec, size_t stride);
+                         const struct rec_query *q, bool fold, float *vec,
+                         size_t stride);
 /* Vectors of all n_items in shard s, likewise; zeros for items it never saw. */
 ERR_CHECK
 enum err unl_parts_items(const struct unl_parts *p, size_t s, size_t n_items,

@@ -15,10 +15,12 @@
 #include "rec/train.h"
 
 #define UNL_SHARDS_MAX 255
+#define UNL_SLICES_MOST 800 /* of all shards: arrays of a file are counted */
 
 struct unl_plan {
     struct rec_train_opts train; /* of each shard, on its own rows */
     int64_t shards;              /* 1: not sharded */
+    int64_t slices;              /* of each shard (unlearn/slices.h) */
     const char *partition;       /* unlearn/partition.h */
     const char *aggregate;       /* unlearn/aggregate.h */
     bool partition_secret;       /* the partition hangs on a key of the store */
@@ -83,6 +85,15 @@ struct unl_plan {
          UNL_SHARDS_MAX,                                                       \
          "K",                                                                  \
          "sub-models on parts of the rows; a forget request retrains a part"}, \
+        {"slices",                                                             \
+         0,                                                                    \
+         OPT_INT,                                                              \
+         P(slices),                                                            \
+         "1",                                                                  \
+         1,                                                                    \
+         64,                                                                   \
+         "R",                                                                  \
+         "stages of a shard, so that a request goes back to one of them"},     \
         {"partition",                                                          \
          0,                                                                    \
          OPT_CHOICE,                                                           \
@@ -114,7 +125,7 @@ struct unl_plan {
          0,                                                                    \
          OPT_INT,                                                              \
          P(aggregate_epochs),                                                  \
-         "30",                                                                 \
+         "5",                                                                 \
          1,                                                                    \
          1e5,                                                                  \
          "N",                                                                  \

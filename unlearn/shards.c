@@ -1,4 +1,4 @@
-/* unlearn/shards.c - shards: training, packing, saving, opening, repairing. */
+/* unlearn/shards.c - shards: training and repairing. */
 #include "unlearn/shards.h"
 
 #include <stdio.h>
@@ -14,28 +14,7 @@
 #include "unlearn/aggregate.h"
 #include "unlearn/partition.h"
 #include "unlearn/parts.h"
-
-#define AGGREGATE_SPECS 8
-
-struct shard {
-    struct rec_model *fresh;      /* trained now; owned */
-    const struct rec_model *kept; /* of the model before */
-    unsigned char rows[KEY_DIGEST_BYTES];
-    enum err e;
-    char note[256];
-};
-
-struct job {
-    struct rec_model *like;
-    const struct unl_plan *plan;
-    const struct rec_data *d;
-    const uint8_t *assign;          /* [d->n_rows] */
-    const struct unl_parts *before; /* or NULL */
-    const unsigned char *digest;    /* [n][KEY_DIGEST_BYTES] of before */
-    bool ask;                       /* only find out which would be trained */
-    struct shard *shard;            /* [n] */
-    size_t n, done;
-};
+#include "unlearn/shards_job.h"
 
 static enum err no_memory(void)
 {
@@ -45,7 +24,24 @@ static enum err no_memory(void)
 /* --- training shards -------------------------------------------------------
  */
 
-static enum err train_rows(struct job *j, size_t s, const struct rec_data *rows)
+/* In stages; m == NULL: only find out with which one to begin. */
+static enum err train_slices(struct unl_job *j, size_t s, struct rec_model *m,
+                             const struct rec_data *rows)
+{
+    const size_t n = (size_t)j->plan->slices;
+    const uint64_t seed = unl_plan_partition_seed(j->plan, j->like->seed);
+    struct unl_shard *out = &j->shard[s];
+
+    unl_slices_free(&out->is);
+    unl_slices_free(&out->was);
+    if (j->model != NULL)
+        ERR_TRY(unl_slices_open(&out->was, j->model, s, n));
+    return unl_slices_train(&out->is, m, rows, n, seed,
+                            j->model != NULL ? &out->was : NULL);
+}
+
+static enum err train_rows(struct unl_job *j, size_t s,
+                           const struct rec_data *rows)
 {
     struct rec_train_result result;
     struct rec_model *m;
@@ -55,12 +51,13 @@ static enum err train_rows(struct job *j, size_t s, const struct rec_data *rows)
     memcpy(m->opts, j->like->opts, m->ops->opts_bytes);
     m->seed = rng_derive(j->like->seed, RNG_SHARD, s + 1);
     memcpy(m->secret, j->like->secret, sizeof(m->secret));
-    return rec_train(m, rows, &j->plan->train, &result);
+    return j->plan->slices > 1 ? train_slices(j, s, m, rows)
+                               : rec_train(m, rows, &j->plan->train, &result);
 }
 
-static enum err train_shard(struct job *j, size_t s)
+static enum err train_shard(struct unl_job *j, size_t s)
 {
-    struct shard *out = &j->shard[s];
+    struct unl_shard *out = &j->shard[s];
     struct rec_data rows = {0};
     uint8_t *keep = mem_array(j->d->n_rows, 1);
     enum err e;
@@ -73,12 +70,14 @@ static enum err train_shard(struct job *j, size_t s)
     free(keep);
     if (e == ERR_OK && rows.n_rows > 0) {
         rec_data_digest(&rows, out->rows);
-        if (j->before != NULL && s < j->before->n &&
+        if (!j->moved && j->before != NULL && s < j->before->n &&
             memcmp(out->rows, j->digest + s * KEY_DIGEST_BYTES,
                    KEY_DIGEST_BYTES) == 0)
             out->kept = j->before->shard[s];
         else if (!j->ask)
             e = train_rows(j, s, &rows);
+        if (e == ERR_OK && j->plan->slices > 1 && out->is.n == 0)
+            e = train_slices(j, s, NULL, &rows);
     }
     rec_data_free(&rows);
     return e;
@@ -87,8 +86,8 @@ static enum err train_shard(struct job *j, size_t s)
 /* An error's sentence stays on the thread where it happened: carry it over. */
 static void shard_task(void *arg, size_t s, size_t thread)
 {
-    struct job *j = arg;
-    struct shard *out = &j->shard[s];
+    struct unl_job *j = arg;
+    struct unl_shard *out = &j->shard[s];
 
     (void)thread;
     log_quiet_thread(j->n > 1);
@@ -98,9 +97,43 @@ static void shard_task(void *arg, size_t s, size_t thread)
         (void)snprintf(out->note, sizeof(out->note), "%s", err_note());
 }
 
-static enum err train_shards(struct job *j)
+static void todo_task(void *arg, size_t i, size_t thread)
 {
-    par_for(j->n, shard_task, j);
+    struct unl_job *j = arg;
+
+    shard_task(j, j->todo[i], thread);
+}
+
+/* Which shards are to be trained: all, or in a repair those with other rows. */
+static size_t find_todo(struct unl_job *j)
+{
+    static const unsigned char none[KEY_DIGEST_BYTES];
+    const bool ask = j->ask;
+    size_t n = 0;
+
+    j->ask = true;
+    if (j->before != NULL)
+        par_for(j->n, shard_task, j);
+    j->ask = ask;
+    for (size_t s = 0; s < j->n && !ask; s++) {
+        const struct unl_shard *x = &j->shard[s];
+
+        if (j->before == NULL || (x->e == ERR_OK && x->kept == NULL &&
+                                  memcmp(x->rows, none, sizeof(none)) != 0))
+            j->todo[n++] = s;
+    }
+    return n;
+}
+
+/* A few shards are trained one after the other, each by all threads. */
+static enum err train_shards(struct unl_job *j)
+{
+    const size_t n = find_todo(j);
+
+    for (size_t i = 0; n < par_threads() && i < n; i++)
+        todo_task(j, i, 0);
+    if (n >= par_threads())
+        par_for(n, todo_task, j);
     for (size_t s = 0; s < j->n; s++) {
         if (j->shard[s].e != ERR_OK)
             return err_set(j->shard[s].e, "shard %zu: %s", s, j->shard[s].note);
@@ -108,184 +141,13 @@ static enum err train_shards(struct job *j)
     return ERR_OK;
 }
 
-static const struct rec_model *model_of(const struct shard *s)
+static void job_free(struct unl_job *j)
 {
-    return s->fresh != NULL ? s->fresh : s->kept;
-}
-
-/* --- packing into one model ------------------------------------------------
- */
-
-/* Arrays that record a learnt assignment. */
-static size_t assign_specs(const struct job *j, struct rec_array_spec *spec)
-{
-    const struct rec_data *d = j->d;
-
-    if (strcmp(j->plan->partition, "user") == 0) {
-        spec[0] = (struct rec_array_spec){"assign", STO_U8, d->n_users, 1};
-        return 1;
-    }
-    if (strcmp(j->plan->partition, "item") == 0) {
-        spec[0] = (struct rec_array_spec){"assign", STO_U8, d->n_items, 1};
-        return 1;
-    }
-    if (strcmp(j->plan->partition, "interaction") == 0) {
-        spec[0] =
-            (struct rec_array_spec){"assign_ptr", STO_U64, d->n_users + 1, 1};
-        spec[1] = (struct rec_array_spec){"assign_item", STO_U32, d->n_rows, 1};
-        spec[2] = (struct rec_array_spec){"assign", STO_U8, d->n_rows, 1};
-        return 3;
-    }
-    return 0;
-}
-
-static void assign_fill(const struct job *j, struct rec_model *m)
-{
-    const struct rec_data *d = j->d;
-    uint8_t *to;
-
-    if (strcmp(j->plan->partition, "hash") == 0 ||
-        strcmp(j->plan->partition, "lsh") == 0)
-        return;
-    to = rec_model_array(m, "assign");
-    if (strcmp(j->plan->partition, "user") == 0) {
-        for (size_t u = 0; u < d->n_users; u++)
-            to[u] = j->assign[d->user_ptr[u]];
-    } else if (strcmp(j->plan->partition, "item") == 0) {
-        for (size_t r = 0; r < d->n_rows; r++)
-            to[d->item[r]] = j->assign[r];
-    } else {
-        uint64_t *ptr = rec_model_array(m, "assign_ptr");
-
-        for (size_t u = 0; u <= d->n_users; u++)
-            ptr[u] = d->user_ptr[u];
-        memcpy(rec_model_array(m, "assign_item"), d->item,
-               d->n_rows * sizeof(*d->item));
-        memcpy(to, j->assign, d->n_rows);
-    }
-}
-
-static size_t shard_specs(const struct job *j, struct rec_array_spec *spec,
-                          char (*name)[48])
-{
-    size_t n = 0;
-
-    for (size_t s = 0; s < j->n; s++) {
-        const struct rec_model *m = model_of(&j->shard[s]);
-
-        for (size_t i = 0; m != NULL && i < m->n_arrays; i++, n++) {
-            const struct sto_array *a = &m->array[i];
-
-            (void)snprintf(name[n], sizeof(name[n]), "s%03zu.%.18s", s % 1000,
-                           a->name);
-            spec[n] = (struct rec_array_spec){name[n], a->type, (size_t)a->rows,
-                                              (size_t)a->cols};
-        }
-    }
-    return n;
-}
-
-static void shard_fill(const struct job *j, struct rec_model *m, size_t first)
-{
-    struct sto_array *to = m->array + first;
-
-    for (size_t s = 0; s < j->n; s++) {
-        const struct rec_model *sub = model_of(&j->shard[s]);
-
-        for (size_t i = 0; sub != NULL && i < sub->n_arrays; i++, to++)
-            memcpy(to->data, sub->array[i].data,
-                   (size_t)(to->rows * to->cols) * sto_type_bytes(to->type));
-    }
-}
-
-static size_t count_arrays(const struct job *j)
-{
-    size_t n = 0;
-
-    for (size_t s = 0; s < j->n; s++) {
-        const struct rec_model *m = model_of(&j->shard[s]);
-
-        n += m != NULL ? m->n_arrays : 0;
-    }
-    return n;
-}
-
-/* Width of the shards' vectors; 0 for models that score whole rows. */
-static size_t width_of(const struct job *j)
-{
-    size_t d = 0;
-
-    for (size_t s = 0; s < j->n && d == 0; s++) {
-        const struct rec_model *m = model_of(&j->shard[s]);
-
-        if (m != NULL && m->ops->item_vectors != NULL)
-            (void)m->ops->item_vectors(m, &d);
-    }
-    return d;
-}
-
-static enum err pack_arrays(const struct job *j, struct rec_model *m,
-                            struct rec_array_spec *spec, char (*name)[48])
-{
-    size_t n = 0, first;
-
-    spec[n++] = (struct rec_array_spec){"rows", STO_U8, j->n, KEY_DIGEST_BYTES};
-    n += assign_specs(j, spec + n);
-    n += unl_aggregate_specs(j->plan, j->n, width_of(j), spec + n);
-    first = n;
-    n += shard_specs(j, spec + n, name);
-    ERR_TRY(rec_model_alloc(m, j->d, spec, n));
-    uint8_t *rows = rec_model_array(m, "rows");
-
-    for (size_t s = 0; s < j->n; s++)
-        memcpy(rows + s * KEY_DIGEST_BYTES, j->shard[s].rows, KEY_DIGEST_BYTES);
-    assign_fill(j, m);
-    shard_fill(j, m, m->n_arrays - n + first);
-    for (size_t s = 0; s < j->n; s++) {
-        const struct rec_model *sub = model_of(&j->shard[s]);
-
-        if (sub != NULL && sub->epochs > m->epochs)
-            m->epochs = sub->epochs;
-    }
-    return ERR_OK;
-}
-
-static enum err pack(const struct job *j, struct rec_model **out)
-{
-    struct mem_scratch s = {0};
-    const size_t n = count_arrays(j);
-    struct rec_array_spec *spec =
-        mem_take(&s, n + AGGREGATE_SPECS + 4, 1, sizeof(*spec));
-    char(*name)[48] = mem_take(&s, n, 1, sizeof(*name));
-    struct rec_model *m = NULL;
-    char *options = NULL;
-    enum err e = s.failed ? no_memory() : ERR_OK;
-
-    if (e == ERR_OK)
-        e = rec_model_options_json(j->like, &options);
-    if (e == ERR_OK)
-        e = unl_parts_new(&m, j->like->ops, options, j->plan);
-    if (e == ERR_OK) {
-        m->seed = j->like->seed;
-        e = pack_arrays(j, m, spec, name);
-    }
-    if (e == ERR_OK)
-        e = rec_model_adopt(m, "of shards");
-    if (e == ERR_OK)
-        e = unl_aggregate_learn(m, j->d);
-    free(options);
-    mem_drop(&s);
-    if (e != ERR_OK)
-        rec_model_free(m);
-    else
-        *out = m;
-    return e;
-}
-
-static void job_free(struct job *j)
-{
-    for (size_t s = 0; s < j->n && j->shard != NULL; s++)
+    for (size_t s = 0; s < j->n && j->shard != NULL; s++) {
         rec_model_free(j->shard[s].fresh);
+        unl_slices_free(&j->shard[s].was);
+        unl_slices_free(&j->shard[s].is);
+    }
     free(j->shard);
 }
 
@@ -311,28 +173,29 @@ static enum err check_plan(const struct rec_model *like,
     return ERR_OK;
 }
 
-static enum err run_job(struct job *j, struct rec_model **out)
+static enum err run_job(struct unl_job *j, struct rec_model **out)
 {
     j->shard = mem_array(j->n, sizeof(*j->shard));
     if (j->shard == NULL)
         return no_memory();
     ERR_TRY(train_shards(j));
-    return out != NULL ? pack(j, out) : ERR_OK;
+    return out != NULL ? unl_job_pack(j, out) : ERR_OK;
 }
 
 enum err unl_train(struct rec_model **out, struct rec_model *like,
                    const struct unl_plan *plan, const struct rec_data *d,
                    const uint8_t *assign, struct rec_train_result *result)
 {
-    struct job j = {.like = like,
-                    .plan = plan,
-                    .d = d,
-                    .assign = assign,
-                    .n = (size_t)plan->shards};
+    struct unl_job j = {.like = like,
+                        .plan = plan,
+                        .d = d,
+                        .assign = assign,
+                        .n = (size_t)plan->shards};
     uint8_t *own = NULL;
     enum err e = ERR_OK;
 
     *result = (struct rec_train_result){0, 0};
+    ERR_TRY(unl_slices_check(plan, like->ops));
     if (plan->shards == 1) {
         *out = like;
         return rec_train(like, d, &plan->train, result);
@@ -360,28 +223,62 @@ enum err unl_train(struct rec_model **out, struct rec_model *like,
 /* --- repair ----------------------------------------------------------------
  */
 
-/* Shard of row r (person u) as recorded in m, or UINT8_MAX: not recorded. */
-static uint8_t recorded(const struct rec_model *m, const char *partition,
-                        uint64_t user, uint64_t item)
-{
-    const uint8_t *assign = rec_model_array(m, "assign");
-    const uint32_t u = rec_key_find(m->user_key, m->n_users, user);
-    const uint32_t i = rec_key_find(m->item_key, m->n_items, item);
+/* What a model recorded of its partition. */
+struct record {
+    const struct rec_model *m;
+    const uint8_t *assign;
+    const uint64_t *ptr;   /* where single rows are parted; else NULL */
+    const uint32_t *items; /* likewise */
+    bool by_user;
+};
 
-    if (strcmp(partition, "user") == 0)
-        return u == REC_NOBODY ? UINT8_MAX : assign[u];
-    if (strcmp(partition, "item") == 0)
-        return i == REC_NOBODY ? UINT8_MAX : assign[i];
+/* Shard of a row of person u and item i of the model, or UINT8_MAX: not
+ * recorded. */
+static uint8_t recorded(const struct record *a, uint32_t u, uint32_t i)
+{
+    if (a->ptr == NULL) {
+        const uint32_t at = a->by_user ? u : i;
+
+        return at == REC_NOBODY ? UINT8_MAX : a->assign[at];
+    }
     if (u == REC_NOBODY || i == REC_NOBODY)
         return UINT8_MAX;
-    const uint64_t *ptr = rec_model_array(m, "assign_ptr");
-    const uint32_t *items = rec_model_array(m, "assign_item");
+    uint64_t lo = a->ptr[u], hi = a->ptr[u + 1]; /* items ascend */
 
-    for (uint64_t r = ptr[u]; r < ptr[u + 1]; r++) {
-        if (items[r] == i)
-            return assign[r];
+    while (lo < hi) {
+        const uint64_t mid = lo + (hi - lo) / 2;
+
+        if (a->items[mid] < i)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
-    return UINT8_MAX;
+    return lo < a->ptr[u + 1] && a->items[lo] == i ? a->assign[lo] : UINT8_MAX;
+}
+
+static enum err recorded_all(const struct record *a, const struct rec_data *d,
+                             uint8_t *shard)
+{
+    const struct rec_model *m = a->m;
+    uint32_t *item = mem_array(d->n_items, sizeof(*item));
+
+    if (item == NULL)
+        return no_memory();
+    for (size_t i = 0; i < d->n_items; i++)
+        item[i] = rec_key_find(m->item_key, m->n_items, d->item_key[i]);
+    for (size_t u = 0; u < d->n_users; u++) {
+        const uint32_t user =
+            rec_key_find(m->user_key, m->n_users, d->user_key[u]);
+
+        for (size_t r = d->user_ptr[u]; r < d->user_ptr[u + 1]; r++) {
+            const uint8_t known = recorded(a, user, item[d->item[r]]);
+
+            if (known != UINT8_MAX)
+                shard[r] = known;
+        }
+    }
+    free(item);
+    return ERR_OK;
 }
 
 /* Rows that came after the training go where a hash of the person says. */
@@ -396,19 +293,19 @@ static enum err assign_again(const struct rec_model *m,
                          unl_plan_partition_seed(plan, m->seed), shard);
     ERR_TRY(unl_partition_find("hash")->assign(d, (size_t)plan->shards, m->seed,
                                                shard));
-    for (size_t u = 0; u < d->n_users; u++) {
-        for (size_t r = d->user_ptr[u]; r < d->user_ptr[u + 1]; r++) {
-            const uint8_t known = recorded(m, plan->partition, d->user_key[u],
-                                           d->item_key[d->item[r]]);
+    const bool rows = strcmp(plan->partition, "interaction") == 0;
+    const struct record a = {
+        .m = m,
+        .assign = rec_model_array(m, "assign"),
+        .ptr = rows ? rec_model_array(m, "assign_ptr") : NULL,
+        .items = rows ? rec_model_array(m, "assign_item") : NULL,
+        .by_user = strcmp(plan->partition, "user") == 0,
+    };
 
-            if (known != UINT8_MAX)
-                shard[r] = known;
-        }
-    }
-    return ERR_OK;
+    return recorded_all(&a, d, shard);
 }
 
-static void report_shards(const struct job *j, struct unl_repair *what)
+static void report_shards(const struct unl_job *j, struct unl_repair *what)
 {
     static const unsigned char none[KEY_DIGEST_BYTES];
 
@@ -418,8 +315,10 @@ static void report_shards(const struct job *j, struct unl_repair *what)
         const bool was = j->before->shard[s] != NULL;
 
         /* a shard that lost its last row changes too, at no cost */
-        if ((filled && j->shard[s].kept == NULL) || (!filled && was))
+        if ((filled && j->shard[s].kept == NULL) || (!filled && was)) {
+            what->began[what->n] = (uint8_t)j->shard[s].is.began;
             what->shard[what->n++] = (uint8_t)s;
+        }
     }
 }
 
@@ -428,13 +327,15 @@ static enum err repair_parts(struct rec_model **out, struct rec_model *m,
                              struct unl_repair *what)
 {
     const struct unl_parts *p = m->parts;
-    struct job j = {.like = like,
-                    .plan = &what->plan,
-                    .d = d,
-                    .before = p,
-                    .digest = rec_model_array(m, "rows"),
-                    .ask = out == NULL,
-                    .n = p->n};
+    struct unl_job j = {.like = like,
+                        .plan = &what->plan,
+                        .d = d,
+                        .before = p,
+                        .model = m,
+                        .digest = rec_model_array(m, "rows"),
+                        .ask = out == NULL,
+                        .moved = what->moved,
+                        .n = p->n};
     uint8_t *assign = mem_array(d->n_rows, 1);
     enum err e = assign == NULL ? no_memory() : ERR_OK;
 
@@ -481,6 +382,27 @@ static enum err repair_whole(struct rec_model **out, struct sto_view *v,
     return unl_train(out, like, &what->plan, d, NULL, &result);
 }
 
+/* Bits are those of the device that makes them: shards of two devices would be
+ * a model that no training gives. */
+static bool is_moved(const struct rec_model_ops *ops,
+                     const struct sto_model *info)
+{
+    char word[DEVICE_WORD];
+
+    rec_model_device(ops, word);
+    return strcmp(word, info->device[0] != '\0' ? info->device : "cpu") != 0;
+}
+
+static void say_moved(const struct sto_model *info, const struct rec_model *m)
+{
+    char word[DEVICE_WORD];
+
+    rec_model_device(m->ops, word);
+    log_info("model %s was trained on \"%s\": all of it is trained again, on "
+             "\"%s\"",
+             info->name, info->device[0] != '\0' ? info->device : "cpu", word);
+}
+
 static enum err repair(struct rec_model **out, struct sto_view *v,
                        const struct sto_model *info, const struct rec_data *d,
                        struct rec_model *like, struct unl_repair *what)
@@ -492,12 +414,17 @@ static enum err repair(struct rec_model **out, struct sto_view *v,
     ERR_TRY(unl_plan_parse(&what->plan, info->training, &what->texts));
     ERR_TRY(unl_plan_open(&what->plan, sto_view_dir(v)));
     ERR_TRY(unl_plan_secret(like, sto_view_dir(v)));
+    what->moved = is_moved(like->ops, info);
     what->exact = what->plan.shards == 1 ||
                   unl_partition_find(what->plan.partition)->exact;
     rec_data_digest(d, rows);
-    what->changed = memcmp(rows, info->rows, sizeof(rows)) != 0;
+    what->changed =
+        info->state != STO_WHOLE || memcmp(rows, info->rows, sizeof(rows)) != 0;
     if (!what->changed || d->n_rows == 0)
         return ERR_OK;
+    ERR_TRY(unl_slices_check(&what->plan, like->ops));
+    if (what->moved && out != NULL)
+        say_moved(info, like);
     if (what->plan.shards == 1)
         return repair_whole(out, v, info->name, like, d, what);
     ERR_TRY(unl_open(&old, v, info->name, NULL));

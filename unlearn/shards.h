@@ -59,11 +59,14 @@ struct unl_repair {
                              unl_repair_free() */
     void *texts;
     uint8_t shard[UNL_SHARDS_MAX + 1]; /* those that were trained again */
+    uint8_t began[UNL_SHARDS_MAX + 1]; /* with which stage, from 1; 0: no rows
+                                          are left, or there are no slices */
     size_t n;                          /* how many */
     /* Filled by unlearn/mend.c: those of a model's own parts that changed. */
     uint32_t *part;
     size_t n_parts, of_parts;
     bool exact;   /* the partition is exact */
+    bool moved;   /* another device made it: all of it is trained again */
     bool changed; /* the rows are not those of before */
 };
 

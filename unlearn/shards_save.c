@@ -34,6 +34,7 @@ enum err unl_save(struct rec_model *m, const struct unl_plan *plan,
         return rec_model_save(m, st, info);
     copy_word(info->partition, plan->partition);
     copy_word(info->aggregate, plan->aggregate);
+    rec_model_device(p->base, info->device);
     copy_word(info->model, p->base->name);
     free(info->options);
     info->options = mem_text(p->options);

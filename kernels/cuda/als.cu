@@ -1,95 +1,183 @@
 /*
- * kernels/cuda/als.cu - a block for each row of implicit ALS: its matrix in
- * shared memory, Cholesky, two triangular solves.
+ * kernels/cuda/als.cu - a block for each system: rows of implicit ALS by
+ * Cholesky, and systems that are there already.
  */
-#include "kernels/cuda/parts.cuh"
+#include "kernels/cuda/chol.cuh"
 
-#define THREADS 128
-#define CHUNK 8 /* entries whose vectors are held at once */
+#define THREADS CHOL_THREADS
+#define CHUNK 16 /* entries whose vectors are held at once */
 
-static __device__ void assemble(const struct krn_cuda_als &s, uint64_t from,
-                                uint64_t end, float *a, float *w, float *b)
+struct chunk {
+    float *w, *c; /* [CHUNK][n] vectors, [CHUNK] c_e */
+};
+
+/* Entries e..: their vectors, zeros where there are none. */
+static __device__ inline void load_chunk(const struct krn_cuda_als &s,
+                                         const struct chunk &k, unsigned n,
+                                         uint64_t e, uint64_t end)
 {
-    const size_t d = s.d;
+    for (unsigned at = threadIdx.x; at < CHUNK * n; at += THREADS) {
+        const unsigned j = at / n, i = at % n;
+
+        k.w[at] = e + j < end && i < s.d
+                      ? s.dev_fixed[s.dev_idx[e + j] * s.d + i]
+                      : 0;
+    }
+    if (threadIdx.x < CHUNK) {
+        const uint64_t at = e + threadIdx.x;
+
+        k.c[threadIdx.x] =
+            at >= end ? 0
+                      : s.alpha * (s.dev_value != NULL ? s.dev_value[at] : 1);
+    }
+}
+
+/* The chunk's part of a tile of 4 x 4. */
+static __device__ inline void add_tile(const struct chol &c,
+                                       const struct chunk &k, unsigned row,
+                                       unsigned column)
+{
+    float sum[4][4] = {};
+
+    KRN_UNROLL
+    for (int e = 0; e < CHUNK; e++) {
+        const float *w = k.w + e * c.n;
+        const float4 l = *reinterpret_cast<const float4 *>(w + row);
+        const float4 r = *reinterpret_cast<const float4 *>(w + column);
+        const float left[4] = {l.x * k.c[e], l.y * k.c[e], l.z * k.c[e],
+                               l.w * k.c[e]};
+        const float right[4] = {r.x, r.y, r.z, r.w};
+
+        KRN_UNROLL
+        for (int i = 0; i < 4; i++) {
+            KRN_UNROLL
+            for (int q = 0; q < 4; q++)
+                sum[i][q] = fmaf(left[i], right[q], sum[i][q]);
+        }
+    }
+    KRN_UNROLL
+    for (int i = 0; i < 4; i++) {
+        KRN_UNROLL
+        for (int q = 0; q < 4; q++)
+            c.a[(row + i) * c.ld + column + q] += sum[i][q];
+    }
+}
+
+static __device__ inline void assemble(const struct krn_cuda_als &s,
+                                       const struct chol &c,
+                                       const struct chunk &k, uint64_t from,
+                                       uint64_t end)
+{
+    const unsigned side = c.n / 4;
 
     for (uint64_t e = from; e < end; e += CHUNK) {
-        const size_t n = end - e < CHUNK ? (size_t)(end - e) : CHUNK;
-
-        for (size_t c = threadIdx.x; c < n * d; c += THREADS)
-            w[c] = s.dev_fixed[s.dev_idx[e + c / d] * d + c % d];
+        load_chunk(s, k, c.n, e, end);
         __syncthreads();
-        krn_lane_outer(a, w, n, s.alpha, d, threadIdx.x, THREADS);
-        for (size_t i = threadIdx.x; i < d; i += THREADS) {
-            for (size_t j = 0; j < n; j++)
-                b[i] += (1 + s.alpha) * w[j * d + i];
+        for (unsigned t = threadIdx.x; t < side * (side + 1) / 2;
+             t += THREADS) {
+            unsigned column;
+            const unsigned row = krn_lane_triangle(t, &column);
+
+            add_tile(c, k, row * 4, column * 4);
+        }
+        for (unsigned i = threadIdx.x; i < s.d; i += THREADS) {
+            float sum = c.y[i];
+
+            for (int j = 0; j < CHUNK && e + j < end; j++)
+                sum = fmaf(1 + k.c[j], k.w[j * c.n + i], sum);
+            c.y[i] = sum;
         }
         __syncthreads();
     }
 }
 
-static __device__ void factor(float *a, size_t d)
+static __global__ void __launch_bounds__(THREADS)
+    als_kernel(struct krn_cuda_als s)
 {
-    for (size_t j = 0; j < d; j++) {
-        __syncthreads();
-        if (threadIdx.x == 0)
-            a[j * d + j] = sqrtf(a[j * d + j]);
-        __syncthreads();
-        krn_lane_chol_scale(a, d, j, a[j * d + j], threadIdx.x, THREADS);
-        __syncthreads();
-        krn_lane_chol_update(a, d, j, threadIdx.x, THREADS);
+    KRN_SHARED(float, room);
+    const uint64_t from = s.dev_ptr[blockIdx.x];
+    const uint64_t end = s.dev_ptr[blockIdx.x + 1];
+    const struct chol c = chol_place(room, s.d);
+    const struct chunk k = {room + chol_room(s.d),
+                            room + chol_room(s.d) + CHUNK * c.n};
+    const float reg = s.reg * powf((float)(end - from) + s.base, s.exponent);
+
+    for (unsigned at = threadIdx.x; at < c.n * c.ld; at += THREADS) {
+        const unsigned i = at / c.ld, j = at % c.ld;
+
+        c.a[at] = i != j ? 0 : i < s.d ? s.dev_gram[i] + reg : 1;
     }
+    for (unsigned i = threadIdx.x; i < c.n; i += THREADS)
+        c.y[i] = 0;
     __syncthreads();
+    assemble(s, c, k, from, end);
+    chol_factor(c);
+    chol_forward(c);
+    chol_backward(c);
+    for (unsigned i = threadIdx.x; i < s.d; i += THREADS)
+        s.dev_x[blockIdx.x * s.d + i] = c.x[i];
 }
 
-static __device__ void substitute(const float *a, float *b, size_t d, int back)
+static __global__ void __launch_bounds__(THREADS)
+    chol_kernel(struct krn_cuda_chol s)
 {
-    for (size_t s = 0; s < d; s++) {
-        const size_t j = back ? d - 1 - s : s;
+    KRN_SHARED(float, room);
+    const struct chol c = chol_place(room, s.d);
+    const float *a = s.dev_a + (size_t)blockIdx.x * s.d * s.d;
+    float *b = s.dev_b + (size_t)blockIdx.x * s.d;
 
-        if (threadIdx.x == 0)
-            b[j] /= a[j * d + j];
-        __syncthreads();
-        krn_lane_solve(a, b, d, j, back, threadIdx.x, THREADS);
-        __syncthreads();
+    for (unsigned at = threadIdx.x; at < c.n * c.n; at += THREADS) {
+        const unsigned i = at / c.n, j = at % c.n;
+
+        c.a[i * c.ld + j] = i < s.d && j < s.d ? a[i * s.d + j]
+                            : i == j           ? 1.0f
+                                               : 0.0f;
     }
+    for (unsigned i = threadIdx.x; i < c.n; i += THREADS)
+        c.y[i] = i < s.d ? b[i] : 0;
+    chol_factor(c);
+    chol_forward(c);
+    chol_backward(c);
+    for (unsigned i = threadIdx.x; i < s.d; i += THREADS)
+        b[i] = c.x[i];
 }
 
-static __global__ void als_kernel(struct krn_cuda_als s)
+template <typename F>
+static int allow_shared(F *kernel, size_t bytes, char *why)
 {
-    extern __shared__ float room[];
-    const size_t d = s.d, r = blockIdx.x;
-    const uint64_t from = s.dev_ptr[r], end = s.dev_ptr[r + 1];
-    float *a = room, *w = room + d * d, *b = w + CHUNK * d;
-    const float reg =
-        s.reg * powf((float)(end - from) + s.base, s.exponent);
-
-    for (size_t c = threadIdx.x; c < d * d; c += THREADS)
-        a[c] = s.dev_gram[c] + (c / d == c % d ? reg : 0.0f);
-    for (size_t i = threadIdx.x; i < d; i += THREADS)
-        b[i] = 0;
-    __syncthreads();
-    assemble(s, from, end, a, w, b);
-    factor(a, d);
-    substitute(a, b, d, 0);
-    substitute(a, b, d, 1);
-    for (size_t i = threadIdx.x; i < d; i += THREADS)
-        s.dev_x[r * d + i] = b[i];
+    return krn_cuda_check(
+        cudaFuncSetAttribute(
+            kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes),
+        "asking for shared memory", why);
 }
 
 int krn_cuda_als_run(const struct krn_cuda_als *a, char *why)
 {
-    const size_t bytes = (a->d * a->d + (CHUNK + 1) * a->d) * sizeof(float);
+    const size_t bytes =
+        (chol_room(a->d) + CHUNK * (chol_rows(a->d) + 1)) * sizeof(float);
 
-    if (a->d > 128)
-        return krn_cuda_say(why, "ALS", "at most 128 factors");
     if (a->rows == 0)
         return 0;
-    if (krn_cuda_check(cudaFuncSetAttribute(
-                           als_kernel,
-                           cudaFuncAttributeMaxDynamicSharedMemorySize,
-                           (int)bytes),
-                       "asking for shared memory", why))
+    if (a->steps > 0)
+        return krn_cuda_cg_run(a, why);
+    if (a->d > KRN_CUDA_EXACT)
+        return krn_cuda_say(why, "ALS", "by Cholesky at most 128 factors");
+    if (allow_shared(als_kernel, bytes, why))
         return 1;
-    als_kernel<<<(unsigned)a->rows, THREADS, bytes>>>(*a);
+    KRN_LAUNCH(als_kernel, (unsigned)a->rows, THREADS, bytes, *a);
     return KRN_CUDA_LAUNCHED("ALS", why);
+}
+
+int krn_cuda_chol_run(const struct krn_cuda_chol *c, char *why)
+{
+    const size_t bytes = chol_room(c->d) * sizeof(float);
+
+    if (c->n == 0)
+        return 0;
+    if (c->d > KRN_CUDA_EXACT)
+        return krn_cuda_say(why, "Cholesky", "systems of at most 128");
+    if (allow_shared(chol_kernel, bytes, why))
+        return 1;
+    KRN_LAUNCH(chol_kernel, (unsigned)c->n, THREADS, bytes, *c);
+    return KRN_CUDA_LAUNCHED("Cholesky", why);
 }

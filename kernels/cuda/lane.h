@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "kernels/philox.h" /* KRN_INLINE */
+#include "kernels/draw.h" /* KRN_INLINE */
 
 /* --- sparse products: entries in order, one chain a number: the CPU's bits --
  */
@@ -76,59 +76,60 @@ KRN_INLINE int krn_lane_bitonic_down(size_t i, size_t size)
     return (i & size) == 0;
 }
 
-/* --- Cholesky of A[d][d] in place, by columns; phases with a barrier between
- * them; thread t of n ---------------------------------------------------------
+/* --- steps of optimisers, as kernels/step.c ---------------------------------
  */
 
-/* Add n_w outer products of w [n_w][d], times alpha: a number's terms in order.
+KRN_INLINE void krn_lane_adam(float *p, float *m, float *v, float g, float lr,
+                              float beta1, float beta2, float eps, float decay)
+{
+    *m = fmaf(1.0f - beta1, g, beta1 * *m);
+    *v = fmaf((1.0f - beta2) * g, g, beta2 * *v);
+    *p = fmaf(-decay, *p, *p) - lr * *m / (sqrtf(*v) + eps);
+}
+
+KRN_INLINE void krn_lane_adagrad(float *p, float *s, float g, float lr,
+                                 float eps)
+{
+    *s = fmaf(g, g, *s);
+    *p -= lr * g / (sqrtf(*s) + eps);
+}
+
+/* --- searching
+ * ----------------------------------------------------------------
  */
-KRN_INLINE void krn_lane_outer(float *a, const float *w, size_t n_w,
-                               float alpha, size_t d, size_t t, size_t n)
-{
-    for (size_t c = t; c < d * d; c += n) {
-        const size_t i = c / d, k = c % d;
-        float sum = a[c];
 
-        for (size_t e = 0; e < n_w && k <= i; e++)
-            sum = fmaf(alpha * w[e * d + i], w[e * d + k], sum);
-        a[c] = sum;
+/* How many of the ascending x[n] are below `least`. */
+KRN_INLINE size_t krn_lane_below(const uint32_t *x, size_t n, uint32_t least)
+{
+    size_t from = 0;
+
+    while (n > 0) {
+        const size_t half = n / 2;
+
+        if (x[from + half] < least) {
+            from += half + 1;
+            n -= half + 1;
+        } else {
+            n = half;
+        }
     }
+    return from;
 }
 
-/* b = b - column j of the factor times b[j] (forwards), or row j (backwards).
+/* --- triangles of tiles: tile t of the rows 0, 1 1, 2 2 2, ...
+ * -----------------
  */
-KRN_INLINE void krn_lane_solve(const float *a, float *b, size_t d, size_t j,
-                               int back, size_t t, size_t n)
+
+KRN_INLINE unsigned krn_lane_triangle(unsigned t, unsigned *column)
 {
-    if (back) {
-        for (size_t i = t; i < j; i += n)
-            b[i] -= a[j * d + i] * b[j];
-    } else {
-        for (size_t i = j + 1 + t; i < d; i += n)
-            b[i] -= a[i * d + j] * b[j];
-    }
-}
+    unsigned row = (unsigned)((sqrtf(8.0f * (float)t + 1) - 1) / 2);
 
-/* Column j below the diagonal, divided. */
-KRN_INLINE void krn_lane_chol_scale(float *a, size_t d, size_t j, float root,
-                                    size_t t, size_t n)
-{
-    for (size_t i = j + 1 + t; i < d; i += n)
-        a[i * d + j] /= root;
-}
-
-/* What is right of column j, lower triangle. */
-KRN_INLINE void krn_lane_chol_update(float *a, size_t d, size_t j, size_t t,
-                                     size_t n)
-{
-    const size_t side = d - j - 1;
-
-    for (size_t c = t; c < side * side; c += n) {
-        const size_t i = j + 1 + c / side, k = j + 1 + c % side;
-
-        if (k <= i)
-            a[i * d + k] -= a[i * d + j] * a[k * d + j];
-    }
+    while (row * (row + 1) / 2 > t) /* the root is rounded */
+        row--;
+    while ((row + 1) * (row + 2) / 2 <= t)
+        row++;
+    *column = t - row * (row + 1) / 2;
+    return row;
 }
 
 /* --- Shfl-BW: a tile of KRN_SHFL_STEP vectors of a group in shared memory, and
@@ -149,11 +150,14 @@ KRN_INLINE size_t krn_lane_a_at(int lane, size_t k, size_t row, size_t stride)
     return (k + q / 2 * 8 + r) * stride + row + q % 2 * 8;
 }
 
-/* And for the two of a 16 x 8 fragment of B, [k][column]; lanes 16.. repeat. */
+/* And for those of two 16 x 8 fragments of B, [k][column], side by side: the
+ * first two matrices are of columns 0..7. */
 KRN_INLINE size_t krn_lane_b_at(int lane, size_t k, size_t column,
                                 size_t stride)
 {
-    return (k + (size_t)lane % 16) * stride + column;
+    const size_t q = (size_t)lane / 8, r = (size_t)lane % 8;
+
+    return (k + q % 2 * 8 + r) * stride + column + q / 2 * 8;
 }
 
 /* --- fragments of mma.sync.m16n8k16, bf16 (PTX ISA, "Matrix fragments") ------
@@ -189,6 +193,36 @@ KRN_INLINE int krn_lane_c_row(int lane, int i)
 KRN_INLINE int krn_lane_c_col(int lane, int i)
 {
     return lane % 4 * 2 + (i & 1);
+}
+
+/* --- mma.sp.m16n8k32, bf16: A [16][32] has two of each four numbers, stored as
+ * [16][16] like A above; where they are, 2 bits each, stands in the words of
+ * lanes 0 and 1 of each four (selector 0)
+ * ---------------------------------------
+ */
+
+/* The lane whose word says where stored number `at` of `row` belongs, */
+KRN_INLINE int krn_lane_sp_lane(int row, int at)
+{
+    return row % 8 * 4 + at / 8;
+}
+
+/* in which bits, */
+KRN_INLINE int krn_lane_sp_bit(int row, int at)
+{
+    return row / 8 * 16 + at % 8 * 2;
+}
+
+/* and the column that the word says. */
+KRN_INLINE int krn_lane_sp_col(int at, uint32_t word, int row)
+{
+    return at / 2 * 4 + (int)(word >> krn_lane_sp_bit(row, at) & 3);
+}
+
+/* B [32][8]: lane l has b[0..7]; the column is krn_lane_b_col(). */
+KRN_INLINE int krn_lane_sp_b_row(int lane, int i)
+{
+    return lane % 4 * 2 + (i & 1) + i / 2 * 8;
 }
 
 #endif

@@ -30,7 +30,7 @@ static int info(struct krn_cuda_info *out, char *why)
         krn_cuda_check(cudaMemGetInfo(&out->free_memory, &out->memory),
                        "asking for its memory", why))
         return 1;
-    snprintf(out->name, sizeof(out->name), "%s", p.name);
+    snprintf(out->name, sizeof(out->name), "%.100s", p.name);
     out->major = p.major;
     out->minor = p.minor;
     out->processors = p.multiProcessorCount;
@@ -57,28 +57,44 @@ static void drop(void *dev)
     (void)cudaFree(dev);
 }
 
-static int put(void *dev, const void *from, size_t bytes, char *why)
+static int move(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
+                const char *what, char *why)
 {
-    return krn_cuda_check(cudaMemcpy(dev, from, bytes, cudaMemcpyHostToDevice),
-                          "copying to the device", why);
-}
-
-static int get(void *to, const void *dev, size_t bytes, char *why)
-{
-    return krn_cuda_check(cudaMemcpy(to, dev, bytes, cudaMemcpyDeviceToHost),
-                          "copying from the device", why);
-}
-
-static int zero(void *dev, size_t bytes, char *why)
-{
-    return krn_cuda_check(cudaMemset(dev, 0, bytes), "clearing device memory",
-                          why);
+    return krn_cuda_check(
+        cudaMemcpyAsync(to, from, bytes, kind, cudaStreamPerThread), what, why);
 }
 
 static int wait_all(char *why)
 {
-    return krn_cuda_check(cudaDeviceSynchronize(), "waiting for the device",
-                          why);
+    return krn_cuda_check(cudaStreamSynchronize(cudaStreamPerThread),
+                          "waiting for the device", why);
+}
+
+/* The caller may change what it gave at once. */
+static int put(void *dev, const void *from, size_t bytes, char *why)
+{
+    return move(dev, from, bytes, cudaMemcpyHostToDevice,
+                "copying to the device", why) ||
+           wait_all(why);
+}
+
+static int get(void *to, const void *dev, size_t bytes, char *why)
+{
+    return move(to, dev, bytes, cudaMemcpyDeviceToHost,
+                "copying from the device", why) ||
+           wait_all(why);
+}
+
+static int copy(void *to, const void *from, size_t bytes, char *why)
+{
+    return move(to, from, bytes, cudaMemcpyDeviceToDevice,
+                "copying on the device", why);
+}
+
+static int zero(void *dev, size_t bytes, char *why)
+{
+    return krn_cuda_check(cudaMemsetAsync(dev, 0, bytes, cudaStreamPerThread),
+                          "clearing device memory", why);
 }
 
 static int time_fn(int (*fn)(void *arg, char *why), void *arg, int repeats,
@@ -93,10 +109,10 @@ static int time_fn(int (*fn)(void *arg, char *why), void *arg, int repeats,
     for (int i = 0; i < repeats + 2; i++) { /* two to warm up */
         float one = 0;
 
-        cudaEventRecord(begin);
+        cudaEventRecord(begin, cudaStreamPerThread);
         if (fn(arg, why))
             return 1;
-        cudaEventRecord(end);
+        cudaEventRecord(end, cudaStreamPerThread);
         if (krn_cuda_check(cudaEventSynchronize(end), "timing", why) ||
             krn_cuda_check(cudaEventElapsedTime(&one, begin, end), "timing",
                            why))
@@ -114,25 +130,42 @@ static int time_fn(int (*fn)(void *arg, char *why), void *arg, int repeats,
 extern "C" const struct krn_cuda *krn_cuda_module(void);
 extern "C" const struct krn_cuda *krn_cuda_module(void)
 {
-    static struct krn_cuda table;
+    static const struct krn_cuda table = {
+        KRN_CUDA_VERSION,
+        info,
+        krn_cuda_take,
+        drop,
+        put,
+        get,
+        copy,
+        zero,
+        wait_all,
+        time_fn,
+        krn_cuda_spmm_run,
+        krn_cuda_sddmm_run,
+        krn_cuda_gemm_run,
+        krn_cuda_gram_bytes,
+        krn_cuda_gram_run,
+        krn_cuda_topk_run,
+        krn_cuda_als_run,
+        krn_cuda_chol_run,
+        krn_cuda_shfl_run,
+        krn_cuda_two_four_run,
+        krn_cuda_adam_run,
+        krn_cuda_adagrad_run,
+        krn_cuda_gather_run,
+        krn_cuda_scatter_run,
+        krn_cuda_axpy_run,
+        krn_cuda_thin_run,
+        krn_cuda_philox_run,
+        krn_cuda_order_bytes,
+        krn_cuda_order_run,
+        krn_cuda_sort_bytes,
+        krn_cuda_sort_run,
+        krn_cuda_compare_bytes,
+        krn_cuda_compare_run,
+        {krn_cuda_mm_run, krn_cuda_job_run},
+    };
 
-    table.version = KRN_CUDA_VERSION;
-    table.info = info;
-    table.alloc = krn_cuda_take;
-    table.free = drop;
-    table.put = put;
-    table.get = get;
-    table.zero = zero;
-    table.wait = wait_all;
-    table.time = time_fn;
-    table.spmm = krn_cuda_spmm_run;
-    table.gemm = krn_cuda_gemm_run;
-    table.topk = krn_cuda_topk_run;
-    table.als = krn_cuda_als_run;
-    table.shfl = krn_cuda_shfl_run;
-    table.adam = krn_cuda_adam_run;
-    table.gather = krn_cuda_gather_run;
-    table.scatter = krn_cuda_scatter_run;
-    table.philox = krn_cuda_philox_run;
     return &table;
 }

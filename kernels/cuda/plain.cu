@@ -1,38 +1,17 @@
-/* kernels/cuda/plain.cu - kernels of one number a thread: sparse products,
- * gather, sorted scatter, Adam, Philox; and cuBLASLt for the dense product. */
-#include <cublasLt.h>
-
+/* kernels/cuda/plain.cu - kernels of one number a thread: gather, sorted
+ * scatter, optimisers, draws. */
 #include "kernels/cuda/parts.cuh"
 
 #define THREADS 256
 
-static unsigned blocks_of(size_t n)
+static __device__ inline size_t own()
 {
-    return (unsigned)((n + THREADS - 1) / THREADS);
-}
-
-/* Neighbouring threads have neighbouring columns: loads of a row of x are
- * contiguous. */
-static __global__ void spmm_kernel(struct krn_cuda_spmm s)
-{
-    const size_t at = (size_t)blockIdx.x * THREADS + threadIdx.x;
-
-    if (at < s.rows * s.d)
-        s.dev_y[at] = krn_lane_spmm(s.dev_ptr, s.dev_idx, s.dev_val, s.dev_x,
-                                    s.d, at / s.d, at % s.d);
-}
-
-int krn_cuda_spmm_run(const struct krn_cuda_spmm *s, char *why)
-{
-    if (s->rows * s->d == 0)
-        return 0;
-    spmm_kernel<<<blocks_of(s->rows * s->d), THREADS>>>(*s);
-    return KRN_CUDA_LAUNCHED("sparse product", why);
+    return (size_t)blockIdx.x * THREADS + threadIdx.x;
 }
 
 static __global__ void gather_kernel(struct krn_cuda_gather g)
 {
-    const size_t at = (size_t)blockIdx.x * THREADS + threadIdx.x;
+    const size_t at = own();
 
     if (at < g.rows * g.d)
         g.dev_out[at] = g.dev_x[g.dev_idx[at / g.d] * g.d + at % g.d];
@@ -42,7 +21,8 @@ int krn_cuda_gather_run(const struct krn_cuda_gather *g, char *why)
 {
     if (g->rows * g->d == 0)
         return 0;
-    gather_kernel<<<blocks_of(g->rows * g->d), THREADS>>>(*g);
+    KRN_LAUNCH(gather_kernel, krn_cuda_blocks(g->rows * g->d, THREADS), THREADS,
+               0, *g);
     return KRN_CUDA_LAUNCHED("gather", why);
 }
 
@@ -51,7 +31,7 @@ static __global__ void scatter_kernel(size_t n_out, size_t d,
                                       const uint32_t *row, const float *g,
                                       float *out)
 {
-    const size_t at = (size_t)blockIdx.x * THREADS + threadIdx.x;
+    const size_t at = own();
 
     if (at < n_out * d) {
         float *to = out + row[at / d] * d + at % d;
@@ -66,39 +46,97 @@ int krn_cuda_scatter_run(size_t n_out, size_t d, const uint32_t *dev_start,
 {
     if (n_out * d == 0)
         return 0;
-    scatter_kernel<<<blocks_of(n_out * d), THREADS>>>(n_out, d, dev_start,
-                                                      dev_row, dev_g, dev_out);
+    KRN_LAUNCH(scatter_kernel, krn_cuda_blocks(n_out * d, THREADS), THREADS, 0,
+               n_out, d, dev_start, dev_row, dev_g, dev_out);
     return KRN_CUDA_LAUNCHED("sorted scatter", why);
+}
+
+static __global__ void axpy_kernel(struct krn_cuda_axpy a)
+{
+    const size_t i = own();
+
+    if (i < a.rows * a.d)
+        a.dev_y[i] = fmaf(a.dev_by[i / a.d], a.dev_x[i], a.dev_y[i]);
+}
+
+int krn_cuda_axpy_run(const struct krn_cuda_axpy *a, char *why)
+{
+    if (a->rows * a->d == 0)
+        return 0;
+    KRN_LAUNCH(axpy_kernel, krn_cuda_blocks(a->rows * a->d, THREADS), THREADS,
+               0, *a);
+    return KRN_CUDA_LAUNCHED("adding rows", why);
 }
 
 static __global__ void adam_kernel(struct krn_cuda_adam a)
 {
-    const size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+    const size_t i = own();
 
-    if (i >= a.n)
-        return;
-    const float g = a.dev_g[i];
-    const float m = a.beta1 * a.dev_m[i] + (1 - a.beta1) * g;
-    const float v = a.beta2 * a.dev_v[i] + (1 - a.beta2) * g * g;
-
-    a.dev_m[i] = m;
-    a.dev_v[i] = v;
-    a.dev_p[i] -= a.lr * (m * a.unbias1 / (sqrtf(v * a.unbias2) + a.eps) +
-                          a.decay * a.dev_p[i]);
+    if (i < a.n)
+        krn_lane_adam(&a.dev_p[i], &a.dev_m[i], &a.dev_v[i], a.dev_g[i], a.lr,
+                      a.beta1, a.beta2, a.eps, a.decay);
 }
 
 int krn_cuda_adam_run(const struct krn_cuda_adam *a, char *why)
 {
     if (a->n == 0)
         return 0;
-    adam_kernel<<<blocks_of(a->n), THREADS>>>(*a);
+    KRN_LAUNCH(adam_kernel, krn_cuda_blocks(a->n, THREADS), THREADS, 0, *a);
     return KRN_CUDA_LAUNCHED("Adam", why);
+}
+
+static __global__ void adagrad_kernel(struct krn_cuda_adagrad a)
+{
+    const size_t i = own();
+
+    if (i >= a.rows * a.d)
+        return;
+    const size_t row = a.dev_row != NULL ? a.dev_row[i / a.d] : i / a.d;
+    const size_t at = row * a.d + i % a.d;
+    const bool gone = a.dev_thin != NULL && a.dev_thin[i] == 0;
+    const float g = gone ? 0 : a.dev_g[i] * a.scale;
+
+    krn_lane_adagrad(&a.dev_p[at], &a.dev_s[at], 2 * (g + a.reg * a.dev_p[at]),
+                     a.lr, a.eps);
+}
+
+int krn_cuda_adagrad_run(const struct krn_cuda_adagrad *a, char *why)
+{
+    if (a->rows * a->d == 0)
+        return 0;
+    KRN_LAUNCH(adagrad_kernel, krn_cuda_blocks(a->rows * a->d, THREADS),
+               THREADS, 0, *a);
+    return KRN_CUDA_LAUNCHED("Adagrad", why);
+}
+
+static __global__ void thin_kernel(struct krn_cuda_thin t)
+{
+    const size_t i = own();
+
+    if (i >= t.rows * t.d)
+        return;
+    const size_t row = t.dev_row[i / t.d], k = i % t.d;
+    const float scale = 1 / (1 - t.drop);
+    const uint64_t seed = krn_draw_derive(t.seed, t.what, t.dev_name[row]);
+
+    t.dev_out[i] = krn_draw_f32(seed, t.what, k) < t.drop
+                       ? 0
+                       : t.dev_x[row * t.d + k] * scale;
+}
+
+int krn_cuda_thin_run(const struct krn_cuda_thin *t, char *why)
+{
+    if (t->rows * t->d == 0)
+        return 0;
+    KRN_LAUNCH(thin_kernel, krn_cuda_blocks(t->rows * t->d, THREADS), THREADS,
+               0, *t);
+    return KRN_CUDA_LAUNCHED("thinning", why);
 }
 
 static __global__ void philox_kernel(uint32_t *out, size_t n, uint64_t key,
                                      uint64_t first)
 {
-    const size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+    const size_t i = own();
 
     if (i >= n)
         return;
@@ -115,102 +153,7 @@ int krn_cuda_philox_run(uint32_t *dev_out, size_t n, uint64_t key,
 {
     if (n == 0)
         return 0;
-    philox_kernel<<<blocks_of(n), THREADS>>>(dev_out, n, key, first);
+    KRN_LAUNCH(philox_kernel, krn_cuda_blocks(n, THREADS), THREADS, 0, dev_out,
+               n, key, first);
     return KRN_CUDA_LAUNCHED("Philox", why);
-}
-
-/* --- the dense product: cuBLASLt is column-major, so that C^T = op(B)^T A^T -- */
-
-static int lt_check(cublasStatus_t s, const char *what, char *why)
-{
-    return s == CUBLAS_STATUS_SUCCESS
-               ? 0
-               : krn_cuda_say(why, what, cublasLtGetStatusString(s));
-}
-
-/* One for the process: making it takes longer than most products. */
-static cublasLtHandle_t lt_handle;
-
-struct lt {
-    cublasLtMatmulDesc_t how;
-    cublasLtMatrixLayout_t a, b, c;
-    cublasLtMatmulPreference_t wish;
-};
-
-static int lt_open(struct lt *l, const struct krn_cuda_gemm *g, char *why)
-{
-    const cublasOperation_t op = g->turned ? CUBLAS_OP_T : CUBLAS_OP_N;
-    const size_t no_workspace = 0; /* no split of k: the same bits each run */
-    const uint64_t b_rows = g->turned ? g->k : g->n;
-    const uint64_t b_cols = g->turned ? g->n : g->k;
-
-    if (lt_handle == NULL &&
-        lt_check(cublasLtCreate(&lt_handle), "starting cuBLASLt", why))
-        return 1;
-    return lt_check(cublasLtMatmulDescCreate(&l->how, CUBLAS_COMPUTE_32F,
-                                             CUDA_R_32F),
-                    "describing a product", why) ||
-           lt_check(cublasLtMatmulDescSetAttribute(
-                        l->how, CUBLASLT_MATMUL_DESC_TRANSA, &op, sizeof(op)),
-                    "describing a product", why) ||
-           lt_check(cublasLtMatrixLayoutCreate(&l->a, CUDA_R_32F, b_rows,
-                                               b_cols, (int64_t)b_rows),
-                    "describing a matrix", why) ||
-           lt_check(cublasLtMatrixLayoutCreate(&l->b, CUDA_R_32F, g->k, g->m,
-                                               (int64_t)g->k),
-                    "describing a matrix", why) ||
-           lt_check(cublasLtMatrixLayoutCreate(&l->c, CUDA_R_32F, g->n, g->m,
-                                               (int64_t)g->n),
-                    "describing a matrix", why) ||
-           lt_check(cublasLtMatmulPreferenceCreate(&l->wish),
-                    "choosing an algorithm", why) ||
-           lt_check(cublasLtMatmulPreferenceSetAttribute(
-                        l->wish, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                        &no_workspace, sizeof(no_workspace)),
-                    "choosing an algorithm", why);
-}
-
-static void lt_close(struct lt *l)
-{
-    if (l->wish != NULL)
-        cublasLtMatmulPreferenceDestroy(l->wish);
-    if (l->c != NULL)
-        cublasLtMatrixLayoutDestroy(l->c);
-    if (l->b != NULL)
-        cublasLtMatrixLayoutDestroy(l->b);
-    if (l->a != NULL)
-        cublasLtMatrixLayoutDestroy(l->a);
-    if (l->how != NULL)
-        cublasLtMatmulDescDestroy(l->how);
-}
-
-static int lt_run(const struct lt *l, const struct krn_cuda_gemm *g, char *why)
-{
-    const float one = 1, none = 0;
-    cublasLtMatmulHeuristicResult_t best = {};
-    int found = 0;
-
-    if (lt_check(cublasLtMatmulAlgoGetHeuristic(lt_handle, l->how, l->a, l->b,
-                                                l->c, l->c, l->wish, 1, &best,
-                                                &found),
-                 "choosing an algorithm", why))
-        return 1;
-    if (found == 0)
-        return krn_cuda_say(why, "dense product", "no algorithm fits");
-    return lt_check(cublasLtMatmul(lt_handle, l->how, &one, g->dev_b, l->a,
-                                   g->dev_a, l->b, &none, g->dev_c, l->c,
-                                   g->dev_c, l->c, &best.algo, NULL, 0, 0),
-                    "dense product", why);
-}
-
-int krn_cuda_gemm_run(const struct krn_cuda_gemm *g, char *why)
-{
-    struct lt l = {};
-
-    if (g->m == 0 || g->n == 0)
-        return 0;
-    const int bad = lt_open(&l, g, why) || lt_run(&l, g, why);
-
-    lt_close(&l);
-    return bad;
 }

@@ -2,8 +2,8 @@
  * kernels/cuda/shfl.cu - Shfl-BW weights times a dense matrix on tensor cores.
  *
  * A block has one group of V rows and KRN_SHFL_COLS columns of the result; each
- * warp has 16 of the rows.  Per step: KRN_SHFL_STEP stored vectors, and the rows
- * of x that their columns name, are copied to shared memory ahead of use
+ * warp has 16 of the rows.  Per step: KRN_SHFL_STEP stored vectors, and the
+ * rows of x that their columns name, are copied to shared memory ahead of use
  * (cp.async, two buffers); ldmatrix turns both into fragments of
  * mma.m16n8k16 (bf16 in, float sums).  Results go to the rows' own places.
  *
@@ -14,15 +14,6 @@
 #define STEP ((size_t)KRN_SHFL_STEP)
 #define COLS ((size_t)KRN_SHFL_COLS)
 #define PARTS (KRN_SHFL_COLS / 8) /* of 8 columns */
-
-static __device__ void copy16(void *to, const void *from, bool there)
-{
-    const unsigned at = (unsigned)__cvta_generic_to_shared(to);
-
-    /* with 0 bytes of source the 16 are zeroed */
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(at),
-                 "l"(from), "r"(there ? 16 : 0));
-}
 
 template <int V> struct tiles {
     uint16_t a[2][STEP * (V + KRN_SHFL_PAD)];
@@ -41,48 +32,17 @@ static __device__ void fetch(struct tiles<V> *s, int buffer,
         const size_t p = first + c / (V / 8), at = c % (V / 8) * 8;
         const bool is = p < end;
 
-        copy16(&s->a[buffer][c / (V / 8) * (V + KRN_SHFL_PAD) + at],
-               g.dev_val + (is ? p : first) * V + at, is);
+        krn_copy16(&s->a[buffer][c / (V / 8) * (V + KRN_SHFL_PAD) + at],
+                   g.dev_val + (is ? p : first) * V + at, is);
     }
     for (size_t c = threadIdx.x; c < STEP * COLS / 8; c += threads) {
         const size_t p = first + c / (COLS / 8), at = c % (COLS / 8) * 8;
         const bool is = p < end && column + at < g.n;
 
-        copy16(&s->b[buffer][c / (COLS / 8) * (COLS + KRN_SHFL_PAD) + at],
-               g.dev_x + (is ? g.dev_col[p] * g.n + column + at : 0), is);
+        krn_copy16(&s->b[buffer][c / (COLS / 8) * (COLS + KRN_SHFL_PAD) + at],
+                   g.dev_x + (is ? g.dev_col[p] * g.n + column + at : 0), is);
     }
-    asm volatile("cp.async.commit_group;\n" ::);
-}
-
-static __device__ void load_a(uint32_t a[4], const uint16_t *at)
-{
-    const unsigned from = (unsigned)__cvta_generic_to_shared(at);
-
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 "
-                 "{%0, %1, %2, %3}, [%4];\n"
-                 : "=r"(a[0]), "=r"(a[1]), "=r"(a[2]), "=r"(a[3])
-                 : "r"(from));
-}
-
-static __device__ void load_b(uint32_t b[2], const uint16_t *at)
-{
-    const unsigned from = (unsigned)__cvta_generic_to_shared(at);
-
-    asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 "
-                 "{%0, %1}, [%2];\n"
-                 : "=r"(b[0]), "=r"(b[1])
-                 : "r"(from));
-}
-
-static __device__ void multiply(float c[4], const uint32_t a[4],
-                                const uint32_t b[2])
-{
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-                 "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-                 "{%0, %1, %2, %3};\n"
-                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]),
-                   "r"(b[1]));
+    krn_copy_commit();
 }
 
 template <int V>
@@ -93,14 +53,17 @@ static __device__ void consume(const struct tiles<V> *s, int buffer,
     const size_t row = threadIdx.x / 32 * 16;
 
     for (size_t k = 0; k < STEP; k += 16) {
-        uint32_t a[4], b[2];
+        uint32_t a[4], b[4];
 
-        load_a(a, s->a[buffer] + krn_lane_a_at(lane, k, row, V + KRN_SHFL_PAD));
-#pragma unroll
-        for (size_t j = 0; j < PARTS; j++) {
-            load_b(b, s->b[buffer] +
-                          krn_lane_b_at(lane, k, j * 8, COLS + KRN_SHFL_PAD));
-            multiply(c[j], a, b);
+        krn_ldmatrix4t(a, s->a[buffer] +
+                              krn_lane_a_at(lane, k, row, V + KRN_SHFL_PAD));
+        KRN_UNROLL
+        for (size_t j = 0; j < PARTS; j += 2) { /* 16 columns at once */
+            krn_ldmatrix4t(b,
+                           s->b[buffer] + krn_lane_b_at(lane, k, j * 8,
+                                                        COLS + KRN_SHFL_PAD));
+            krn_mma(c[j], a, b);
+            krn_mma(c[j + 1], a, b + 2);
         }
     }
 }
@@ -121,13 +84,13 @@ static __global__ void __launch_bounds__(V * 2)
         if (p + STEP < end)
             fetch<V>(&s, buffer ^ 1, g, p + STEP, end, column);
         else
-            asm volatile("cp.async.commit_group;\n" ::);
-        asm volatile("cp.async.wait_group 1;\n" ::); /* all but the newest */
+            krn_copy_commit();
+        krn_copy_wait<1>();
         __syncthreads();
         consume<V>(&s, buffer, c);
         __syncthreads();
     }
-    asm volatile("cp.async.wait_all;\n" ::);
+    krn_copy_wait<0>();
     for (size_t j = 0; j < PARTS; j++) {
         for (int i = 0; i < 4; i++) {
             const size_t r =
@@ -151,8 +114,8 @@ int krn_cuda_shfl_run(const struct krn_cuda_shfl *s, char *why)
     if (s->groups == 0 || s->n == 0)
         return 0;
     if (s->v == 64)
-        shfl_kernel<64><<<grid, 128>>>(*s);
+        KRN_LAUNCH(shfl_kernel<64>, grid, 128, 0, *s);
     else
-        shfl_kernel<128><<<grid, 256>>>(*s);
+        KRN_LAUNCH(shfl_kernel<128>, grid, 256, 0, *s);
     return KRN_CUDA_LAUNCHED("Shfl-BW", why);
 }

@@ -100,14 +100,16 @@ static int tile(const struct krn_cuda_topk *t, size_t first, size_t n,
                 float *score, uint64_t *list, char *why)
 {
     const struct krn_cuda_gemm g = {
-        t->people, n, t->d, 1, t->dev_vec, t->dev_item + first * t->d, score};
+        t->people, n, t->d, 0, 1, 0, 1, t->dev_vec, t->dev_item + first * t->d,
+        score};
 
     if (krn_cuda_gemm_run(&g, why))
         return 1;
     if (t->dev_seen_ptr != NULL)
-        mask_kernel<<<(unsigned)t->people, THREADS>>>(
-            score, first, n, t->dev_seen_ptr, t->dev_seen_idx);
-    push_kernel<<<(unsigned)t->people, THREADS>>>(score, first, n, t->k, list);
+        KRN_LAUNCH(mask_kernel, (unsigned)t->people, THREADS, 0, score, first,
+                   n, t->dev_seen_ptr, t->dev_seen_idx);
+    KRN_LAUNCH(push_kernel, (unsigned)t->people, THREADS, 0,
+               (const float *)score, first, n, t->k, list);
     return KRN_CUDA_LAUNCHED("top-k", why);
 }
 
@@ -122,18 +124,21 @@ int krn_cuda_topk_run(const struct krn_cuda_topk *t, char *why)
         return krn_cuda_say(why, "top-k", "lists are of 1 to 1024 items");
     if (t->people == 0 || t->items == 0)
         return 0;
-    int bad = krn_cuda_take((void **)&score, t->people * most * 4, why) ||
-              krn_cuda_take((void **)&list, n * 8, why) ||
-              krn_cuda_check(cudaMemset(list, 0, n * 8), "clearing lists", why);
+    int bad =
+        krn_cuda_take((void **)&score, t->people * most * 4, why) ||
+        krn_cuda_take((void **)&list, n * 8, why) ||
+        krn_cuda_check(cudaMemsetAsync(list, 0, n * 8, cudaStreamPerThread),
+                       "clearing lists", why);
 
     for (size_t i = 0; i < t->items && !bad; i += TILE)
         bad = tile(t, i, t->items - i < TILE ? t->items - i : TILE, score, list,
                    why);
     if (!bad) {
-        finish_kernel<<<(unsigned)((n + THREADS - 1) / THREADS), THREADS>>>(
-            list, n, t->dev_id, t->dev_score);
+        KRN_LAUNCH(finish_kernel, krn_cuda_blocks(n, THREADS), THREADS, 0,
+                   (const uint64_t *)list, n, t->dev_id, t->dev_score);
         bad = KRN_CUDA_LAUNCHED("top-k", why) ||
-              krn_cuda_check(cudaDeviceSynchronize(), "top-k", why);
+              krn_cuda_check(cudaStreamSynchronize(cudaStreamPerThread),
+                             "top-k", why);
     }
     (void)cudaFree(score);
     (void)cudaFree(list);

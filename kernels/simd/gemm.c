@@ -11,11 +11,9 @@
 
 #include "kernels/simd/gemm_tile.h"
 
-#define GEMM_KC 1024
-#define GEMM_AHEAD                                                             \
-    24 /* rows of B that are fetched early, into the next panel */
+#define GEMM_KC 512
 /* Of packed A: a third of the L2 cache. */
-#define GEMM_A_FLOATS (84 * GEMM_KC)
+#define GEMM_A_FLOATS (168 * GEMM_KC)
 #define GEMM_A_ROOM (GEMM_A_FLOATS + 16) /* the last store runs over */
 /* Of packed B: a quarter of the L2 cache, but so many columns that packing A
  * again for each block costs little. */
@@ -35,14 +33,6 @@ static size_t gemm_even(size_t n, size_t most, size_t unit)
     const size_t size = (n + pieces - 1) / pieces;
 
     return (size + unit - 1) / unit * unit;
-}
-
-/* Rows of the next tile when `left` remain: as even as can be. */
-static size_t gemm_rows(size_t left, size_t most)
-{
-    const size_t tiles = (left + most - 1) / most;
-
-    return (left + tiles - 1) / tiles;
 }
 
 /* to[kc][GEMM_MR] = rows (columns when ta) i.. of A. */
@@ -142,25 +132,44 @@ struct gemm_at {
     enum { GEMM_WHERE_IT_IS, GEMM_IN_ROWS, GEMM_IN_PANELS } a;
     bool copy_b; /* in panels, or read where it is */
     bool wide;   /* tiles of GEMM_WIDE_NR, of what is read where it is */
+    size_t rows; /* of a tile, at most */
     float *pa, *pb;
 };
 
-/* Rows that are a multiple of this apart (4 KiB) fall into one set of the
- * first cache, which then cannot hold a tile's: copies lie a line further. */
-#define GEMM_BAD 1024
+/* A set of the first cache cannot hold rows that all fall into it
+ * (KRN_GEMM_BAD): copies lie a line further each. */
+#ifdef KRN_WITH_AVX512
+#define GEMM_BAD_MR 12 /* rows that such a set can still hold */
+#else
+#define GEMM_BAD_MR GEMM_MR
+#endif
+/* Columns of B from which on the copies pay. */
+#define GEMM_BAD_NR (4 * GEMM_NR)
 
 static size_t gemm_row(size_t kc)
 {
     return (kc + 15) / 16 * 16 + 16;
 }
 
+/* Rows come from far: some are fetched while others are copied. */
+#define GEMM_ROWS_AHEAD 8
+
 static void gemm_copy_a(const struct gemm_at *p)
 {
-    const float *a = p->g->a + p->i * p->g->lda + p->l;
+    const size_t lda = p->g->lda, room = gemm_row(p->kc);
+    const float *a = p->g->a + p->i * lda + p->l;
+    float *to = p->pa;
 
-    for (size_t i = 0; i < p->mc; i++)
-        memcpy(p->pa + i * gemm_row(p->kc), a + i * p->g->lda,
-               p->kc * sizeof(*a));
+    for (size_t i = 0; i < p->mc; i++, a += lda, to += room) {
+        const float *soon =
+            i + GEMM_ROWS_AHEAD < p->mc ? a + GEMM_ROWS_AHEAD * lda : a;
+
+        V_FOR(x, lanes, p->kc)
+        {
+            _mm_prefetch((const char *)(soon + x), _MM_HINT_T0);
+            v_store_n(to + x, v_load_n(a + x, lanes), lanes);
+        }
+    }
 }
 
 /* Columns of the block that are read where they are; the rest is packed. */
@@ -177,23 +186,26 @@ static void gemm_find_b(struct gemm_tile *t, const struct gemm_at *p, size_t j,
 {
     const struct krn_gemm *g = p->g;
     const size_t at = p->j + j;
-    /* a panel that is soon used up: have the next one ready */
-    const size_t ahead = p->kc <= 8 * GEMM_AHEAD ? GEMM_AHEAD : 0;
 
     if (g->panels) {
         t->ldb = KRN_PANEL;
         t->b =
             g->b + at / KRN_PANEL * g->ldb + p->l * KRN_PANEL + at % KRN_PANEL;
-        t->ahead = ahead * t->ldb;
+        t->soon = t->b + (at % KRN_PANEL + GEMM_NR < KRN_PANEL
+                              ? GEMM_NR
+                              : g->ldb + GEMM_NR - KRN_PANEL);
     } else if (j < direct) {
         t->ldb = g->ldb;
         t->b = g->b + p->l * g->ldb + at;
-        t->ahead = t->n;
+        /* to the right, or the first columns of the rows below */
+        t->soon = j + t->n < p->nc ? t->b + t->n
+                                   : g->b + (p->l + p->kc) * g->ldb + p->j;
     } else {
         t->ldb = GEMM_NR;
         t->b = p->pb + (j - direct) * p->kc;
-        t->ahead = ahead * t->ldb;
+        t->soon = t->b + GEMM_NR * p->kc;
     }
+    t->soon_step = t->ldb;
 }
 
 /* C += A B for the block, operands packed already where they have to be. */
@@ -212,7 +224,7 @@ static void gemm_block(const struct gemm_at *p)
     for (size_t j = 0, step; j < p->nc; j += step) {
         const size_t direct = gemm_direct(p);
         const bool wide = p->wide && j < direct;
-        const size_t most = wide ? GEMM_WIDE_MR : GEMM_MR;
+        const size_t most = wide ? GEMM_WIDE_MR : p->rows;
 
         step = wide ? GEMM_WIDE_NR : GEMM_NR;
         t.n = gemm_min(step, p->nc - j);
@@ -223,6 +235,7 @@ static void gemm_block(const struct gemm_at *p)
             mr = gemm_rows(p->mc - i, most);
             t.next = i + mr < p->mc ? t.c + mr * t.ldc : t.c;
             (wide ? gemm_wide_of : gemm_tile_of)[mr](&t);
+            t.soon = t.b; /* the first tile has fetched the next columns */
             t.a += t.lda == 0 ? t.kc * GEMM_MR : mr * t.lda;
             t.c += mr * t.ldc;
         }
@@ -242,7 +255,7 @@ static void gemm_zero(const struct krn_gemm *g)
 #define GEMM_THIN 4
 #define GEMM_THIN_K 8
 #define GEMM_STRETCH 4096
-#define GEMM_SOON 256 /* floats that are fetched early */
+#define GEMM_SOON 512 /* floats that are fetched early */
 
 static void gemm_thin_row(const struct krn_gemm *g, size_t i, size_t j,
                           size_t n, size_t l)
@@ -252,12 +265,15 @@ static void gemm_thin_row(const struct krn_gemm *g, size_t i, size_t j,
     const float *b = g->b + l * g->ldb + j;
     float *c = g->c + i * g->ldc + j;
     const size_t rows = gemm_min(GEMM_THIN_K, g->k - l);
+    /* further on in these rows; from their ends, in the next ones */
+    const size_t round = GEMM_THIN_K * g->ldb - n;
     struct v16 va[GEMM_THIN_K];
 
     for (size_t r = 0; r < rows; r++)
         va[r] = v_set1(g->sub ? -a[r * step] : a[r * step]);
     V_FOR(x, lanes, n)
     {
+        const size_t soon = GEMM_SOON + (x + GEMM_SOON < n ? 0 : round);
         struct v16 sum = v_load_n(c + x, lanes);
 
         if (rows == GEMM_THIN_K) {
@@ -265,7 +281,7 @@ static void gemm_thin_row(const struct krn_gemm *g, size_t i, size_t j,
             for (size_t r = 0; r < GEMM_THIN_K; r++) {
                 const float *at = b + r * g->ldb + x;
 
-                _mm_prefetch((const char *)(at + GEMM_SOON), _MM_HINT_T0);
+                _mm_prefetch((const char *)(at + soon), _MM_HINT_T0);
                 sum = v_fma(va[r], v_load_n(at, lanes), sum);
             }
         } else {
@@ -338,13 +354,15 @@ void KRN_TWIN(krn_gemm_f32)(const struct krn_gemm *g)
         gemm_zero(g);
     p.copy_b = g->tb || g->sub ||
                (g->m > GEMM_FEW_ROWS &&
-                (g->k > GEMM_SHALLOW || g->ldb % GEMM_BAD == 0));
+                (g->k > GEMM_SHALLOW || g->ldb % KRN_GEMM_BAD == 0));
     p.wide = !p.copy_b && !g->panels && !g->ta && g->m <= GEMM_WIDE_ROWS &&
              g->k > GEMM_SHALLOW && g->n >= 10 * GEMM_WIDE_NR;
-    p.a = g->ta                                           ? GEMM_IN_PANELS
-          : p.wide                                        ? GEMM_WHERE_IT_IS
-          : g->n >= 2 * GEMM_NR && g->lda % GEMM_BAD == 0 ? GEMM_IN_ROWS
-                                                          : GEMM_WHERE_IT_IS;
+    p.a = g->ta                                              ? GEMM_IN_PANELS
+          : p.wide                                           ? GEMM_WHERE_IT_IS
+          : g->n > GEMM_BAD_NR && g->lda % KRN_GEMM_BAD == 0 ? GEMM_IN_ROWS
+                                                             : GEMM_WHERE_IT_IS;
+    p.rows = p.a == GEMM_WHERE_IT_IS && g->lda % KRN_GEMM_BAD == 0 ? GEMM_BAD_MR
+                                                                   : GEMM_MR;
     if (g->m == 0 || g->n == 0 || g->k == 0)
         return;
     const size_t fit = GEMM_B_FLOATS / gemm_deep(g) / GEMM_NR * GEMM_NR;
