@@ -144,9 +144,9 @@ struct krn_packs {
     size_t n, v, each, m;
     const uint32_t *from, *to; /* [n] packs of a group: from[g]..to[g]-1 */
     const uint32_t *idx;       /* [packs][B] */
-    const float *val;    /* [packs][B] */
-    const uint32_t *row; /* [n][v], KRN_NO_ROW: none */
-    const float *x;      /* [m][ldx] */
+    const float *val;          /* [packs][B] */
+    const uint32_t *row;       /* [n][v], KRN_NO_ROW: none */
+    const float *x;            /* [m][ldx] */
     size_t ldx;
     float *y; /* [m][ldy] */
     size_t ldy;

@@ -51,7 +51,7 @@ struct rec_model {
     struct sto_weights saved; /* the same, when opened from a store */
     const struct rec_stage *stage; /* of a training in several (rec/stage.h), or
                                       NULL; borrowed while it is fitted */
-    void *texts;              /* of options that were read from JSON; owned */
+    void *texts; /* of options that were read from JSON; owned */
 };
 
 /* People to score: user[q] is a number in the model's universe or REC_NOBODY;

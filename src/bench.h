@@ -25,6 +25,7 @@ struct bench {
     size_t most;      /* threads: figures for 1 and for this many */
     double peak[2];   /* fp32 operations a second: one thread, `most` */
     const char *only; /* this kernel alone, or NULL */
+    size_t sizes[3];  /* sgemm of m, n, k alone; 0: those of the table */
     const char *python;
 };
 

@@ -60,10 +60,11 @@ static void shape(struct bench *b, const struct krn_gemm *g, const size_t *s,
 
 enum err cmd_bench_dense(struct bench *b)
 {
+    const bool given = b->sizes[0] > 0;
     enum err e = ERR_OK;
 
-    for (size_t i = 0; i < N_SHAPES && e == ERR_OK; i++) {
-        const size_t *s = shapes[i];
+    for (size_t i = 0; i < (given ? 1 : N_SHAPES) && e == ERR_OK; i++) {
+        const size_t *s = given ? b->sizes : shapes[i];
         float *x = cmd_bench_random(s[0] * s[2], 1);
         float *y = cmd_bench_random(s[2] * s[1], 2);
         float *z = cmd_bench_random(s[0] * s[1], 3);

@@ -11,7 +11,7 @@
 #include "src/ui.h"
 
 static struct values {
-    const char *kernel, *python;
+    const char *kernel, *shape, *python;
 } v;
 
 #define AT(field) offsetof(struct values, field)
@@ -19,6 +19,8 @@ static const struct opt rows[] = {
     {"kernel", 0, OPT_TEXT, AT(kernel), NULL, 0, 0, "NAME",
      "this kernel alone: sgemm, csr-spmm, sparse, rerank-list, cholesky-solve, topk, exp, softmax, "
      "layernorm"},
+    {"shape", 0, OPT_TEXT, AT(shape), NULL, 0, 0, "MxNxK",
+     "with --kernel sgemm: the product of these sizes alone"},
     {"python", 0, OPT_TEXT, AT(python), "python3", 0, 0, "PROGRAM",
      "the Python whose scipy, PyTorch and FAISS are compared with"},
     {NULL, 0, OPT_BOOL, 0, NULL, 0, 0, NULL, NULL},
@@ -152,7 +154,37 @@ static enum err measure(struct bench *b, const struct cmd_common *c)
     return ERR_OK;
 }
 
-static enum err check(int n_words, char **word)
+#define LARGEST (1 << 20)
+
+/* "MxNxK"; matrices of at most 2^28 floats. */
+static enum err sizes_of(size_t *sizes, const char *text)
+{
+    const char *at = text;
+
+    if (v.kernel == NULL || strcmp(v.kernel, "sgemm") != 0)
+        return err_set(ERR_ARG, "--shape is that of a product: give --kernel "
+                                "sgemm with it");
+    for (size_t i = 0; i < 3; i++) {
+        char *end;
+        const unsigned long n = strtoul(at, &end, 10);
+
+        if (*at < '0' || *at > '9' || n == 0 || n > LARGEST ||
+            *end != (i < 2 ? 'x' : '\0'))
+            return err_set(ERR_ARG,
+                           "--shape %s: give three numbers of 1 to %d, "
+                           "such as 256x512x64",
+                           text, LARGEST);
+        sizes[i] = n;
+        at = end + 1;
+    }
+    for (size_t i = 0; i < 3; i++)
+        if (sizes[i] * sizes[(i + 1) % 3] > (size_t)1 << 28)
+            return err_set(ERR_ARG, "--shape %s: a matrix of more than 1 GiB",
+                           text);
+    return ERR_OK;
+}
+
+static enum err check(struct bench *b, int n_words, char **word)
 {
     size_t i = 0;
 
@@ -160,6 +192,8 @@ static enum err check(int n_words, char **word)
         return err_set(ERR_ARG, "%s%s%ssay what to measure: recd bench kernels",
                        n_words > 0 ? "\"" : "", n_words > 0 ? word[0] : "",
                        n_words > 0 ? "\" cannot be measured: " : "");
+    if (v.shape != NULL)
+        return sizes_of(b->sizes, v.shape);
     if (v.kernel == NULL)
         return ERR_OK;
     while (kernels[i] != NULL && strcmp(kernels[i], v.kernel) != 0)
@@ -171,12 +205,12 @@ static enum err check(int n_words, char **word)
 
 static int run(const struct cmd_common *c, int n_words, char **word)
 {
-    enum err e = check(n_words, word);
     struct bench b = {.json = c->json,
                       .rows = json_array(),
                       .most = par_threads(),
                       .only = v.kernel,
                       .python = v.python};
+    enum err e = check(&b, n_words, word);
 
     if (e == ERR_OK)
         e = measure(&b, c);

@@ -241,9 +241,9 @@ bool sto_weights_missing(struct sto_view *v, const char *name);
 /*
  * Weights to be changed where they lie (store/weights_edit.c): mapped for
  * writing, under a lock that keeps others from opening them until _end, or
- * until they are closed.  Between _begin and _end the file is marked as torn, on
- * disk, so that nobody takes the half for the whole after a kill.
- * ERR_STALE: somebody has them open, or they are not whole.
+ * until they are closed.  Between _begin and _end the file is marked as torn,
+ * on disk, so that nobody takes the half for the whole after a kill. ERR_STALE:
+ * somebody has them open, or they are not whole.
  */
 ERR_CHECK
 enum err sto_weights_edit(struct sto_view *v, const char *name,
@@ -251,9 +251,9 @@ enum err sto_weights_edit(struct sto_view *v, const char *name,
 ERR_CHECK
 enum err sto_weights_begin(struct sto_weights *w);
 /* array[n], as w->array but for fewer rows or columns: what the arrays are now;
- * the bytes that they gave up are overwritten.  state: STO_INTERIM, or STO_WHOLE
- * where nothing was changed.  Others may open the file now, before it is
- * synced: a loss of power in between may leave parts of it as they were. */
+ * the bytes that they gave up are overwritten.  state: STO_INTERIM, or
+ * STO_WHOLE where nothing was changed.  Others may open the file now, before it
+ * is synced: a loss of power in between may leave parts of it as they were. */
 ERR_CHECK
 enum err sto_weights_end(struct sto_weights *w, const struct sto_array *array,
                          enum sto_state state);

@@ -286,9 +286,9 @@ static void freer_patterns_keep_more(void **state)
 static void levels_are_prefixes(void **state)
 {
     enum { ROWS = 40, COLS = 60, LEVELS = 3 };
-    static const char *const nested[] = {"unstructured", "block:8", "vector:16",
-                                         "shfl-bw:8",    "gs:8:2",
-                                         "gs-scatter:8:4"};
+    static const char *const nested[] = {"unstructured", "block:8",
+                                         "vector:16",    "shfl-bw:8",
+                                         "gs:8:2",       "gs-scatter:8:4"};
 
     (void)state;
     for (size_t i = 0; i < 6; i++) {

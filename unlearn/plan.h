@@ -125,7 +125,7 @@ struct unl_plan {
          0,                                                                    \
          OPT_INT,                                                              \
          P(aggregate_epochs),                                                  \
-         "5",                                                                 \
+         "5",                                                                  \
          1,                                                                    \
          1e5,                                                                  \
          "N",                                                                  \
