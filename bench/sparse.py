@@ -21,7 +21,7 @@ SHFL = ["--pattern", "shfl-bw:8"]
 WAYS = [(SHFL, x, f"`gap`, {1 - x:.0%} of the weights", "gap") for x in SPARSITIES[1:]] + [
     (SHFL + ["--schedule", "gap-parallel"], 0.8, "`gap-parallel`, 20% of the weights", "parallel"),
     (["--schedule", "chex"], 0.5, "`chex`, 50% of the multiply-adds", "chex")]
-VECTORS = [("bpr", []), ("lightgcn", ["--reg", "0.005", "--negatives", "64", "--epochs", "10"])]
+VECTORS = [("bpr", ["--reg", "0.8"]), ("lightgcn", ["--reg", "0.005", "--negatives", "64", "--epochs", "10"])]
 
 
 def run(recd, store, *words):
