@@ -1,5 +1,5 @@
 #!/bin/sh
-# bench/audit.sh RECD DATA [published|faithful|general|honest|defences] - the tables of docs/audit.md.
+# bench/audit.sh RECD DATA [published|faithful|general|honest|defences|checks] - the tables of docs/audit.md.
 #
 # DATA is a folder with dlmia/ (lists published with DL-MIA) and
 # ml-1m-lightgcnpp/, gowalla/ (see data/README.md).  SEEDS: of the published
@@ -151,11 +151,13 @@ published) published ;;
 faithful) faithful ;;
 general) python3 "$(dirname "$0")/audit_general.py" "$recd" "$data" ;;
 honest) honest ;;
+checks) python3 "$(dirname "$0")/audit_checks.py" "$recd" "$data" ;;
 all)
     published
     python3 "$(dirname "$0")/audit_general.py" "$recd" "$data"
     honest
     defences
+    python3 "$(dirname "$0")/audit_checks.py" "$recd" "$data"
     ;;
 *) sed -n 2,7p "$0"; exit 2 ;;
 esac

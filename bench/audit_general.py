@@ -10,7 +10,8 @@ popular among themselves, all the same ones. Vectors of items: the attacker's
 own, from the histories that it holds.
 
 Environment: SEEDS ("1 2 3 4 5"), MODELS ("itemknn lfm ncf"), ATTACKS
-(dl-mia,st-mia,lists,popularity).
+(dl-mia,st-mia,lists,popularity), THREADS (1: on a machine that others use too,
+two threads that wait for each other are slower than one).
 """
 import collections
 import json
@@ -35,8 +36,9 @@ def setting(name, fallback):
 
 
 def recd(program, *words):
-    out = subprocess.run([program, "-q", *words], capture_output=True,
-                         text=True)
+    out = subprocess.run([program, "-q", "--threads",
+                          os.environ.get("THREADS", "1"), *words],
+                         capture_output=True, text=True)
     if out.returncode not in (0, 3):  # 3: the audit says that it leaks
         sys.exit("failed: %s: %s" % (" ".join(words), out.stderr))
     return out.stdout
