@@ -1,10 +1,12 @@
 /* rec/dsl.c - masks: found, applied, moved. */
 #include "rec/dsl.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/device.h"
 #include "nn/optim.h"
+#include "rec/als.h"
 
 #define DIGIT 16 /* bits that a pass of a selection looks at */
 
@@ -151,9 +153,11 @@ static void give_squares(const struct rec_dsl *t, float *m2)
 }
 
 /* `gone` weights go and `come` others come. */
-static void move(struct rec_dsl *t, size_t gone, size_t come, float *x,
-                 float *m1, float *m2)
+static void move(struct rec_dsl *t, size_t gone, size_t come,
+                 const struct rec_dsl_side *side)
 {
+    float *x = side->x, *m1 = side->m1, *m2 = side->m2;
+
     if (gone > 0)
         choose(t, x, false, THERE, GOING, gone);
     if (come > 0)
@@ -173,6 +177,12 @@ static void move(struct rec_dsl *t, size_t gone, size_t come, float *x,
     memset(t->sum, 0, t->rows * t->dim * sizeof(*t->sum));
 }
 
+/* The last step that moves any. */
+static uint64_t last_of(const struct rec_dsl *t)
+{
+    return (uint64_t)(REC_DSL_END * (double)t->steps) + 1;
+}
+
 /* Weights that are there behind a step: all of them at first, then fewer with
  * the cube of time, as many as the budget has in the end. */
 static size_t allowed(const struct rec_dsl *t)
@@ -188,43 +198,96 @@ static size_t allowed(const struct rec_dsl *t)
     return t->budget + (size_t)(left * (double)more);
 }
 
-static void step_once(struct rec_dsl *t, float *x, float *m1, float *m2)
+/* Whether weights move behind the step that was the last. */
+static bool is_time(const struct rec_dsl *t)
 {
-    if (t->step == (t->steps + 1) / 2)
-        move(t, t->rows * t->dim - t->budget, 0, x, m1, m2);
-}
-
-void rec_dsl_step(struct rec_dsl *t, float *x, float *m1, float *m2)
-{
-    const uint64_t last = (uint64_t)(REC_DSL_END * (double)t->steps) + 1;
+    const uint64_t last = last_of(t);
     const uint64_t every =
         t->steps / REC_DSL_MOVES > 0 ? t->steps / REC_DSL_MOVES : 1;
-    size_t there = 0;
 
     if (t->mask == NULL)
-        return;
-    t->step++;
-    if (t->once) {
-        step_once(t, x, m1, m2);
-        return;
-    }
-    if (t->step > last || (t->step != last && t->step % every != 0))
-        return;
-    for (size_t i = 0; i < t->rows * t->dim; i++)
-        there += t->mask[i];
+        return false;
+    if (t->once)
+        return t->step == (t->steps + 1) / 2;
+    return t->step <= last && (t->step == last || t->step % every == 0) &&
+           allowed(t) < t->rows * t->dim;
+}
+
+static void move_now(struct rec_dsl *t, const struct rec_dsl_side *side)
+{
+    const size_t all = t->rows * t->dim;
     const struct nn_optim_opt share = {
-        .lr = REC_DSL_FIRST, .rate = NN_RATE_COSINE, .period = last};
-    const size_t gone = t->rows * t->dim - there;
+        .lr = REC_DSL_FIRST, .rate = NN_RATE_COSINE, .period = last_of(t)};
+    size_t there = 0;
+
+    for (size_t i = 0; i < all; i++)
+        there += t->mask[i];
     const size_t wanted =
         (size_t)(nn_optim_lr(&share, t->step) * (double)there);
-    const size_t n = wanted < gone ? wanted : gone;
+    const size_t n = wanted < all - there ? wanted : all - there;
 
-    if (allowed(t) < t->rows * t->dim)
-        move(t, there - allowed(t) + n, n, x, m1, m2);
+    if (t->once)
+        move(t, all - t->budget, 0, side);
+    else
+        move(t, there - allowed(t) + n, n, side);
+    t->begun = true;
+}
+
+void rec_dsl_step(struct rec_dsl *t, const struct rec_dsl_side *side)
+{
+    t->step++;
+    if (is_time(t))
+        move_now(t, side);
 }
 
 /* --- people and items ----------------------------------------------------
  */
+
+static void begin_anew(const struct rec_dsl *t, const struct rec_dsl_side *side)
+{
+    const size_t dim = t->dim;
+
+    if (side->m1 != NULL)
+        memset(side->m1, 0, t->rows * dim * sizeof(float));
+    for (size_t r = 0; r < t->rows && side->m2 != NULL; r++) {
+        float *own = side->m2 + r * dim;
+        double sum = 0;
+
+        for (size_t k = 0; k < dim; k++)
+            sum += (double)own[k];
+        for (size_t k = 0; k < dim; k++)
+            own[k] = (float)(sum / (double)dim);
+    }
+}
+
+static enum err turn(const struct rec_dsl t[2],
+                     const struct rec_dsl_side side[2])
+{
+    float *gram = mem_array(t[0].dim, sizeof(*gram));
+
+    if (gram == NULL)
+        return err_set(ERR_NOMEM, "no memory to turn vectors");
+    enum err e = rec_als_turn(side[1].x, t[1].rows, side[0].x, t[0].rows,
+                              t[0].dim, gram);
+
+    for (size_t k = 0; k < 2 && e == ERR_OK; k++)
+        begin_anew(&t[k], &side[k]);
+    free(gram);
+    return e;
+}
+
+enum err rec_dsl_steps(struct rec_dsl t[2], const struct rec_dsl_side side[2])
+{
+    t[0].step++;
+    t[1].step++;
+    if (!is_time(&t[0]))
+        return ERR_OK;
+    if (!t[0].begun)
+        ERR_TRY(turn(t, side));
+    move_now(&t[0], &side[0]);
+    move_now(&t[1], &side[1]);
+    return ERR_OK;
+}
 
 enum err rec_dsl_init_both(struct rec_dsl t[2], const struct rec_dsl_opts *o,
                            uint64_t steps, const struct rec_data *d, size_t dim,
@@ -244,10 +307,11 @@ void rec_dsl_take_both(const struct rec_dsl t[2], size_t first, size_t n,
     rec_dsl_take(&t[1], mid - border, end - mid, g + (mid - first) * t[0].dim);
 }
 
-void rec_dsl_step_both(struct rec_dsl t[2], float *x, float *m1, float *m2)
+enum err rec_dsl_step_both(struct rec_dsl t[2], float *x, float *m1, float *m2)
 {
     const size_t items = t[0].rows * t[0].dim;
 
-    rec_dsl_step(&t[0], x, m1, m2);
-    rec_dsl_step(&t[1], x + items, m1 + items, m2 + items);
+    return rec_dsl_steps(
+        t, (const struct rec_dsl_side[2]){{x, m1, m2},
+                                          {x + items, m1 + items, m2 + items}});
 }

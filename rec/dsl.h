@@ -1,22 +1,26 @@
 /*
  * rec/dsl.h - tables of vectors that are trained under a budget of weights.
  *
- * dsl    everything is there for a tenth of the steps, then fewer and fewer
- *        weights until the budget is met at seven tenths.  Meanwhile, forty
- *        times in all, the smallest of the table go, and some of what is not
- *        there comes: that whose gradients were largest since the last time.
- *        The share that comes falls on a cosine
+ * dsl    everything is there for half of the steps, then fewer and fewer
+ * numbers until the budget is met at nine tenths.  Meanwhile, at the pace of
+ *        forty times in a training, the smallest of a table go, and a few come
+ *        back: those whose gradients were largest since the last time.  Their
+ *        share falls on a cosine
  * once   everything is there for half of the steps, then the largest stay
+ *
+ * Before the first go, the vectors of people and items are turned to the
+ * principal axes of the items.  No score changes, and most of what a table says
+ * is then in few of its numbers (docs/sparse.md has the figures).
  *
  * Rows stand in the order of their keys, and ties go to the lower row, then
  * coordinate: masks depend on data, options and seed alone.
  *
  * Source: Wang et al., Dynamic sparse learning: a novel paradigm for efficient
- * recommendation, WSDM 2024, algorithm 1.  Differs: training begins
- * dense, not from a random mask (docs/sparse.md has the figures); what grows is
- * chosen by the sum of the gradients since the last move, not by those of one
- * batch (of which most rows of a table have none), and begins with the mean
- * squared gradient of its row; what has just gone does not come back at once.
+ * recommendation, WSDM 2024, algorithm 1.  Differs: training begins dense, not
+ * from a random mask, and turns the vectors; what grows is chosen by the sum of
+ * the gradients since the last move, not by those of one batch (of which most
+ * rows of a table have none), and begins with the mean squared gradient of its
+ * row; what has just gone does not come back at once.
  */
 #ifndef REC_DSL_H
 #define REC_DSL_H
@@ -30,10 +34,10 @@
 #include "rec/data.h"
 #include "rec/model.h"
 
-#define REC_DSL_MOVES 40  /* of a training, if weights moved all the time */
-#define REC_DSL_FIRST 0.1 /* share of what is there that moves at first */
-#define REC_DSL_BEGIN 0.1 /* of the steps: weights begin to go */
-#define REC_DSL_END 0.7   /* the mask stays */
+#define REC_DSL_MOVES 40   /* of a training, if weights moved all the time */
+#define REC_DSL_FIRST 0.01 /* share of what is there that moves at first */
+#define REC_DSL_BEGIN 0.5  /* of the steps: weights begin to go */
+#define REC_DSL_END 0.9    /* the mask stays */
 
 /* Options of a model that can be trained so: --sparsity, --schedule. */
 struct rec_dsl_opts {
@@ -69,7 +73,7 @@ struct rec_dsl {
     float *sum;           /* [rows][dim] of gradients since the last move */
     size_t *count;        /* room of a selection */
     uint64_t step, steps; /* done, of */
-    bool once;
+    bool once, begun;     /* begun: weights have gone */
 };
 
 /* steps: of the whole training.  Memory from s (sparsity 0: none, and the
@@ -85,10 +89,20 @@ double rec_dsl_bytes(const struct rec_dsl_opts *o, double rows, double dim);
  * zeroed where nothing is.  A task may call it for rows of its own. */
 void rec_dsl_take(const struct rec_dsl *t, size_t first, size_t n, float *g);
 
-/* The step is done; move weights when it is time.  x[rows][dim] are the
- * vectors; m1, m2 (or NULL): means of gradients and of their squares that an
- * optimiser remembers, zeroed where weights go. */
-void rec_dsl_step(struct rec_dsl *t, float *x, float *m1, float *m2);
+/* What a step has changed: x[rows][dim] and (or NULL) the means of gradients
+ * and of their squares that an optimiser remembers. */
+struct rec_dsl_side {
+    float *x, *m1, *m2;
+};
+/* The step is done; move weights when it is time: what goes is zeroed. */
+void rec_dsl_step(struct rec_dsl *t, const struct rec_dsl_side *side);
+
+/* The same for people and items whose inner products are scores; before the
+ * first weights go both are turned to the principal axes of the items, which
+ * leaves the products as they are: most of the numbers are small then.  The
+ * optimiser begins anew, with each row's mean square.  ERR_NOMEM, ERR_NUM. */
+ERR_CHECK
+enum err rec_dsl_steps(struct rec_dsl t[2], const struct rec_dsl_side side[2]);
 
 /* --- the same where a block holds two tables, t[1] behind t[0] --- */
 
@@ -99,6 +113,7 @@ enum err rec_dsl_init_both(struct rec_dsl t[2], const struct rec_dsl_opts *o,
 /* Rows first..first + n - 1 of both together, whose gradient is g[n][dim]. */
 void rec_dsl_take_both(const struct rec_dsl t[2], size_t first, size_t n,
                        float *g);
-void rec_dsl_step_both(struct rec_dsl t[2], float *x, float *m1, float *m2);
+ERR_CHECK
+enum err rec_dsl_step_both(struct rec_dsl t[2], float *x, float *m1, float *m2);
 
 #endif

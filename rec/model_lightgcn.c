@@ -258,8 +258,7 @@ static enum err train_batch(struct run *r, size_t first, size_t n, double *loss)
                           rng_derive(r->seed, RNG_NEGATIVE, first), r->f, r->g);
     rec_graph_sum(&r->graph, layers, mean, r->dim, r->g, r->f, r->tmp);
     par_for(chunks(r->n), move_task, r);
-    rec_dsl_step_both(r->mask, r->e, r->m1, r->m2);
-    return ERR_OK;
+    return rec_dsl_step_both(r->mask, r->e, r->m1, r->m2);
 }
 
 /* Of so many epochs. */

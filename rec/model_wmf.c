@@ -300,9 +300,9 @@ static enum err batch(struct wmf *w)
     ERR_TRY(gradients(w));
     par_for((w->n + CHUNK - 1) / CHUNK, step_people, w);
     par_for((w->d->n_items + ITEMS - 1) / ITEMS, step_items, w);
-    rec_dsl_step(&w->mask[0], w->p, NULL, w->p_sum);
-    rec_dsl_step(&w->mask[1], w->q, NULL, w->q_sum);
-    return ERR_OK;
+    return rec_dsl_steps(
+        w->mask, (const struct rec_dsl_side[2]){{w->p, NULL, w->p_sum},
+                                                {w->q, NULL, w->q_sum}});
 }
 
 /* --- training ---------------------------------------------------------------

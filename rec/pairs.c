@@ -380,8 +380,7 @@ static enum err step(struct pairs *p, uint64_t done, uint64_t of)
     par_for(p->chunks, chunk_task, p);
     scatter(p);
     par_for((p->n + ADAM_ROWS - 1) / ADAM_ROWS, adam_task, &s);
-    rec_dsl_step_both(p->mask, p->e, p->mean, p->var);
-    return ERR_OK;
+    return rec_dsl_step_both(p->mask, p->e, p->mean, p->var);
 }
 
 static enum err fill_model(struct pairs *p)
