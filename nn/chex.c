@@ -15,7 +15,7 @@
 #include "base/rng.h"
 #include "kernels/eig.h"
 #include "kernels/power.h"
-#include "nn/node.h"
+#include "nn/chex_parts.h"
 #include "nn/optim.h"
 
 #define EXPLORE 0.7 /* of the epochs, in which channels move */
@@ -24,34 +24,8 @@
 #define WIDEST 1024 /* channels of a set that are compared by eigenvectors */
 #define LN2 0.69314718055994531
 
-/* Which rows and columns of a matrix are there. */
-struct sides {
-    size_t rows, cols;
-    uint8_t *row, *col; /* NULL: all */
-};
-
-struct nn_chex {
-    struct nn_params *params;
-    struct nn_chex_opt o;
-    struct nn_chex_plan plan;
-    struct sides *side; /* [parameters] */
-    float *last;        /* [block] */
-    double whole;       /* multiply-adds of the whole network */
-    bool settled;
-    /* of a set: Gram matrix, its eigenvectors, eigenvalues and work, scores */
-    double *gram, *basis, *value, *score;
-    double *x; /* [channels][numbers of each] */
-    struct mem_scratch room;
-};
-
 /* --- what a channel is ------------------------------------------------------
  */
-
-static float *block_of(const struct nn_chex *c, size_t param)
-{
-    return (float *)nn_params_values(c->params) +
-           nn_params_view(c->params, param)->at;
-}
 
 /* Columns of the matrix that channel j of a set reads with: one, or those of a
  * query and its key. */
@@ -282,8 +256,8 @@ enum deed { CLEAR, REMEMBER, RESTORE };
 static void do_to(const struct nn_chex *c, enum deed deed)
 {
     for (size_t i = 0; i < nn_params_count(c->params); i++) {
-        const struct sides *s = &c->side[i];
-        float *w = block_of(c, i);
+        const struct nn_chex_sides *s = &c->side[i];
+        float *w = nn_chex_block(c, i);
         float *last = c->last + nn_params_view(c->params, i)->at;
 
         if (s->row == NULL && s->col == NULL)
@@ -569,26 +543,6 @@ enum err nn_chex_end(struct nn_chex *c)
     return c->settled ? ERR_OK : explore(c, c->o.epochs, 0);
 }
 
-/* --- results ---------------------------------------------------------------
- */
-
-size_t nn_chex_count(const struct nn_chex *c)
-{
-    return c->plan.n;
-}
-
-const char *nn_chex_name(const struct nn_chex *c, size_t layer)
-{
-    return nn_params_view(c->params, c->plan.layer[layer].in)->name;
-}
-
-size_t nn_chex_outputs(const struct nn_chex *c, size_t layer)
-{
-    const struct nn_chex_layer *k = &c->plan.layer[layer];
-
-    return k->heads > 0 ? 3 * k->heads * k->keep : k->keep;
-}
-
 double nn_chex_share(const struct nn_chex *c)
 {
     size_t keep[NN_CHEX_LAYERS];
@@ -596,38 +550,4 @@ double nn_chex_share(const struct nn_chex *c)
     for (size_t l = 0; l < c->plan.n; l++)
         keep[l] = c->plan.layer[l].keep;
     return cost_of(c, keep) / c->whole;
-}
-
-/* Scores of a narrower head are divided by a smaller root: queries make up for
- * it. */
-static float factor_of(const struct nn_chex *c, size_t param, size_t col)
-{
-    for (size_t l = 0; l < c->plan.n; l++) {
-        const struct nn_chex_layer *k = &c->plan.layer[l];
-
-        if (k->heads > 0 && (k->in == param || k->bias == param) &&
-            col < k->heads * k->channels)
-            return sqrtf((float)k->keep / (float)k->channels);
-    }
-    return 1;
-}
-
-void nn_chex_copy(const struct nn_chex *c, struct nn_params *small)
-{
-    for (size_t i = 0; i < nn_params_count(c->params); i++) {
-        const struct nn_param *to =
-            nn_params_find(small, nn_params_view(c->params, i)->name);
-        const struct sides *s = &c->side[i];
-        const float *from = block_of(c, i);
-
-        if (to == NULL)
-            continue;
-        float *at = (float *)nn_params_values(small) + to->at;
-
-        for (size_t e = 0; e < s->rows * s->cols; e++) {
-            if ((s->row == NULL || s->row[e / s->cols]) &&
-                (s->col == NULL || s->col[e % s->cols]))
-                *at++ = from[e] * factor_of(c, i, e % s->cols);
-        }
-    }
 }

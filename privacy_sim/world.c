@@ -9,6 +9,7 @@
 #include "base/key.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "privacy_sim/world_group.h"
 
 #define ITEM_COST 20 /* units; 5 % of an item is one */
 #define DECIDE 0.2   /* of a person's rows */
@@ -473,72 +474,6 @@ static enum err read_categories(struct filler *f, struct sto_view *v,
                          f->o->category);
 }
 
-/* --- groups ----------------------------------------------------------------
- */
-
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Five parts of equal size by the length of the profile. */
-static enum err group_by_activity(struct sim_world *w, struct mem_scratch *m)
-{
-    const size_t n = w->all.n_users;
-    uint64_t *order = mem_take(m, n, 1, sizeof(*order));
-
-    w->group_name = mem_array(5, sizeof(*w->group_name));
-    if (m->failed || w->group_name == NULL)
-        return no_memory();
-    for (size_t u = 0; u < n; u++) /* length first, then the person's number */
-        order[u] =
-            (uint64_t)(w->all.user_ptr[u + 1] - w->all.user_ptr[u]) << 32 | u;
-    qsort(order, n, sizeof(*order), by_key);
-    for (size_t k = 0; k < n; k++)
-        w->group[order[k] & UINT32_MAX] = (uint32_t)(5 * k / n);
-    for (; w->n_groups < 5; w->n_groups++) {
-        char text[40];
-        const size_t first = (w->n_groups * n + 4) / 5;
-
-        (void)snprintf(text, sizeof(text), "%zu: from %llu rows",
-                       w->n_groups + 1,
-                       (unsigned long long)(order[first] >> 32));
-        w->group_name[w->n_groups] = mem_text(text);
-        if (w->group_name[w->n_groups] == NULL)
-            return no_memory();
-    }
-    return ERR_OK;
-}
-
-static enum err group_by_value(struct sim_world *w, char *const *value,
-                               struct mem_scratch *m)
-{
-    const size_t n = w->all.n_users;
-    char **sorted = mem_take(m, n, 1, sizeof(*sorted));
-
-    if (m->failed)
-        return no_memory();
-    memcpy(sorted, value, n * sizeof(*sorted));
-    qsort(sorted, n, sizeof(*sorted), by_text);
-    w->group_name = mem_array(n, sizeof(*w->group_name));
-    if (w->group_name == NULL)
-        return no_memory();
-    for (size_t u = 0; u < n; u++) {
-        if (u > 0 && strcmp(sorted[u], sorted[u - 1]) == 0)
-            continue;
-        w->group_name[w->n_groups] = mem_text(sorted[u]);
-        if (w->group_name[w->n_groups++] == NULL)
-            return no_memory();
-    }
-    for (size_t u = 0; u < n; u++) {
-        char *const *at = bsearch(&value[u], w->group_name, w->n_groups,
-                                  sizeof(*w->group_name), by_text);
-
-        w->group[u] = (uint32_t)(at - w->group_name);
-    }
-    return ERR_OK;
-}
-
 /* --- the whole -------------------------------------------------------------
  */
 
@@ -592,8 +527,7 @@ static enum err build(struct sim_world *w, struct reader *r,
     if (e == ERR_OK)
         e = m.failed ? no_memory() : fill(w, r, &f);
     if (e == ERR_OK)
-        e = activity ? group_by_activity(w, &m)
-                     : group_by_value(w, r->value, &m);
+        e = sim_world_group(w, activity ? NULL : r->value, &m);
     for (size_t u = 0; r->value != NULL && u < r->n_users; u++)
         free(r->value[u]);
     mem_drop(&m);

@@ -2,11 +2,13 @@
 #include "rec/fold.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/la.h"
 #include "base/mem.h"
 #include "base/par.h"
+#include "rec/holes.h"
 
 #define PEOPLE 64 /* of a task */
 
@@ -72,15 +74,15 @@ static enum err regress(const float *sums, const float *users, size_t n,
                                       .ldc = dim});
 }
 
-enum err rec_fold_fit(struct rec_model *m, const struct rec_data *d, size_t dim)
+/* The map of m's arrays, which are whole. */
+static enum err learn_map(const struct rec_model *m, const struct rec_data *d,
+                          size_t dim, float *map)
 {
     struct mem_scratch s = {0};
-    const float *items = rec_model_array(m, "items");
-    struct sums sums = {d, items, mem_take(&s, d->n_users, dim, sizeof(float)),
-                        dim};
+    struct sums sums = {d, rec_model_array(m, "items"),
+                        mem_take(&s, d->n_users, dim, sizeof(float)), dim};
     float *gram = mem_take(&s, dim, dim, sizeof(*gram));
     float *both = mem_take(&s, dim, dim, sizeof(*both));
-    float *map = mem_take(&s, dim, dim, sizeof(*map));
     enum err e =
         s.failed ? err_set(ERR_NOMEM, "no memory to fold people in") : ERR_OK;
 
@@ -89,23 +91,137 @@ enum err rec_fold_fit(struct rec_model *m, const struct rec_data *d, size_t dim)
         e = regress(sums.out, rec_model_array(m, "users"), d->n_users, dim,
                     gram, both, map);
     }
-    if (e == ERR_OK)
-        e = la_gemm(&(struct krn_gemm){.m = d->n_items,
-                                       .n = dim,
-                                       .k = dim,
-                                       .a = items,
-                                       .lda = dim,
-                                       .b = map,
-                                       .ldb = dim,
-                                       .c = rec_model_array(m, "fold"),
-                                       .ldc = dim});
     mem_drop(&s);
     return e;
 }
 
+static enum err apply_map(const float *items, const float *map, size_t n,
+                          size_t dim, float *fold)
+{
+    return la_gemm(&(struct krn_gemm){.m = n,
+                                      .n = dim,
+                                      .k = dim,
+                                      .a = items,
+                                      .lda = dim,
+                                      .b = map,
+                                      .ldb = dim,
+                                      .c = fold,
+                                      .ldc = dim});
+}
+
+enum err rec_fold_fit(struct rec_model *m, const struct rec_data *d, size_t dim)
+{
+    float *map = mem_array(dim * dim, sizeof(*map));
+    enum err e = map == NULL ? err_set(ERR_NOMEM, "no memory to fold people in")
+                             : learn_map(m, d, dim, map);
+
+    if (e == ERR_OK)
+        e = apply_map(rec_model_array(m, "items"), map, d->n_items, dim,
+                      rec_model_array(m, "fold"));
+    free(map);
+    return e;
+}
+
+/* --- tables with holes -----------------------------------------------------
+ */
+
+static const struct rec_holes users_holes = {"users.mask", "users.kept"};
+static const struct rec_holes items_holes = {"items.mask", "items.kept"};
+
+/* Whole tables of a model that stores them with holes: m->parts. */
+struct whole {
+    struct mem_scratch s;
+    float *users, *items, *fold;
+    size_t dim;
+};
+
+static void whole_free(void *parts)
+{
+    struct whole *w = parts;
+
+    if (w != NULL)
+        mem_drop(&w->s);
+    free(w);
+}
+
+static void drop_whole(struct rec_model *m)
+{
+    if (m->parts != NULL)
+        m->parts_free(m->parts);
+    m->parts = NULL;
+}
+
+/* Arrays for tables with holes, and their content. */
+static enum err store_holes(struct rec_model *m, const struct rec_data *d,
+                            const float *users, const float *items,
+                            const float *map, size_t dim)
+{
+    struct rec_array_spec spec[5] = {{"map", STO_F32, dim, dim}};
+
+    rec_holes_spec(&users_holes, users, d->n_users, dim, spec + 1);
+    rec_holes_spec(&items_holes, items, d->n_items, dim, spec + 3);
+    ERR_TRY(rec_model_alloc(m, d, spec, 5));
+    memcpy(rec_model_array(m, "map"), map, dim * dim * sizeof(*map));
+    rec_holes_store(&users_holes, m, users, d->n_users, dim);
+    rec_holes_store(&items_holes, m, items, d->n_items, dim);
+    return ERR_OK;
+}
+
+enum err rec_fold_pack(struct rec_model *m, const struct rec_data *d,
+                       size_t dim)
+{
+    struct mem_scratch s = {0};
+    float *users = mem_take(&s, d->n_users, dim, sizeof(*users));
+    float *items = mem_take(&s, d->n_items, dim, sizeof(*items));
+    float *map = mem_take(&s, dim, dim, sizeof(*map));
+    enum err e =
+        s.failed ? err_set(ERR_NOMEM, "no memory to store vectors with holes")
+                 : learn_map(m, d, dim, map);
+
+    if (e == ERR_OK) {
+        memcpy(users, rec_model_array(m, "users"),
+               d->n_users * dim * sizeof(*users));
+        memcpy(items, rec_model_array(m, "items"),
+               d->n_items * dim * sizeof(*items));
+        e = store_holes(m, d, users, items, map, dim);
+    }
+    mem_drop(&s);
+    return e == ERR_OK ? rec_fold_ready(m) : e;
+}
+
+enum err rec_fold_ready(struct rec_model *m)
+{
+    const size_t dim = rec_model_cols(m, "map");
+    struct whole *w;
+
+    drop_whole(m);
+    if (dim == 0)
+        return ERR_OK;
+    w = mem_array(1, sizeof(*w));
+    if (w == NULL)
+        return err_set(ERR_NOMEM, "no memory for vectors");
+    m->parts = w;
+    m->parts_free = whole_free;
+    w->dim = dim;
+    w->users = mem_take(&w->s, m->n_users, dim, sizeof(float));
+    w->items = mem_take(&w->s, m->n_items, dim, sizeof(float));
+    w->fold = mem_take(&w->s, m->n_items, dim, sizeof(float));
+    if (w->s.failed)
+        return err_set(ERR_NOMEM, "no memory for vectors");
+    rec_holes_open(&users_holes, m, m->n_users, dim, w->users);
+    rec_holes_open(&items_holes, m, m->n_items, dim, w->items);
+    return apply_map(w->items, rec_model_array(m, "map"), m->n_items, dim,
+                     w->fold);
+}
+
+/* --- scores ------------------------------------------------------------------
+ */
+
 static size_t dim_of(const struct rec_model *m)
 {
-    return rec_model_cols(m, "items");
+    const struct whole *w = m->parts;
+
+    return w != NULL ? w->dim : rec_model_cols(m, "items");
 }
 
 struct asking {
@@ -135,8 +251,10 @@ static void embed_task(void *arg, size_t task, size_t thread)
 enum err rec_fold_embed(const struct rec_model *m, const struct rec_query *q,
                         float *vec)
 {
-    struct asking a = {q, rec_model_array(m, "users"),
-                       rec_model_array(m, "fold"), dim_of(m), vec};
+    const struct whole *w = m->parts;
+    struct asking a = {q, w != NULL ? w->users : rec_model_array(m, "users"),
+                       w != NULL ? w->fold : rec_model_array(m, "fold"),
+                       dim_of(m), vec};
 
     par_for((q->n + PEOPLE - 1) / PEOPLE, embed_task, &a);
     return ERR_OK;
@@ -144,13 +262,21 @@ enum err rec_fold_embed(const struct rec_model *m, const struct rec_query *q,
 
 const float *rec_fold_items(const struct rec_model *m, size_t *d)
 {
+    const struct whole *w = m->parts;
+
     *d = dim_of(m);
-    return rec_model_array(m, "items");
+    return w != NULL ? w->items : rec_model_array(m, "items");
 }
 
 bool rec_fold_valid(const struct rec_model *m)
 {
-    const size_t d = dim_of(m);
+    const size_t holes = rec_model_cols(m, "map");
+    const size_t d = rec_model_cols(m, "items");
+
+    if (holes > 0)
+        return rec_model_has(m, "map", STO_F32, holes, holes) &&
+               rec_holes_valid(&users_holes, m, m->n_users, holes) &&
+               rec_holes_valid(&items_holes, m, m->n_items, holes);
 
     return d > 0 && rec_model_has(m, "users", STO_F32, m->n_users, d) &&
            rec_model_has(m, "items", STO_F32, m->n_items, d) &&
@@ -164,5 +290,6 @@ enum err rec_fold_alloc(struct rec_model *m, const struct rec_data *d,
                                           {"items", STO_F32, d->n_items, dim},
                                           {"fold", STO_F32, d->n_items, dim}};
 
+    drop_whole(m);
     return rec_model_alloc(m, d, spec, 3);
 }

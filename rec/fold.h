@@ -22,13 +22,22 @@ ERR_CHECK
 enum err rec_fold_fit(struct rec_model *m, const struct rec_data *d,
                       size_t dim);
 
+/* Store these two with their zeros as holes (rec/holes.h), and the map
+ * ("map" [dim][dim]) in place of the images; they are whole in memory again at
+ * once.  ERR_NOMEM, ERR_NUM. */
+ERR_CHECK
+enum err rec_fold_pack(struct rec_model *m, const struct rec_data *d,
+                       size_t dim);
+
 /* Members of struct rec_model_ops for models of these three arrays: a person's
  * own vector, or that of their history; the items' vectors; whether the arrays
- * are there and fit.  And taking room for them. */
+ * are there and fit; making tables with holes whole.  And taking room for the
+ * three arrays. */
 enum err rec_fold_embed(const struct rec_model *m, const struct rec_query *q,
                         float *vec);
 const float *rec_fold_items(const struct rec_model *m, size_t *d);
 bool rec_fold_valid(const struct rec_model *m);
+enum err rec_fold_ready(struct rec_model *m);
 ERR_CHECK
 enum err rec_fold_alloc(struct rec_model *m, const struct rec_data *d,
                         size_t dim);

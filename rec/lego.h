@@ -6,8 +6,10 @@
 #define REC_LEGO_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "rec/adapter.h"
@@ -23,6 +25,25 @@ struct rec_lego_opts {
     int64_t epochs;
     double lr, decay;
 };
+
+/* What the options say: the encoder, whether heads are learnt, and adapters of
+ * a person. */
+static inline enum rec_encoder_kind rec_lego_kind(const struct rec_lego_opts *o)
+{
+    return strcmp(o->encoder, "public") == 0       ? REC_PUBLIC
+           : strcmp(o->encoder, "attributes") == 0 ? REC_ATTRIBUTES
+                                                   : REC_SIGNS;
+}
+
+static inline bool rec_lego_learns(const struct rec_lego_opts *o)
+{
+    return strcmp(o->heads, "softmax") == 0;
+}
+
+static inline size_t rec_lego_active_of(const struct rec_lego_opts *o)
+{
+    return (size_t)(o->active < o->adapters ? o->active : o->adapters);
+}
 
 struct rec_lego {
     size_t n, active; /* adapters */
@@ -47,6 +68,9 @@ struct rec_lego {
 ERR_CHECK
 enum err rec_lego_score(const struct rec_model *m, const struct rec_query *q,
                         float *scores);
+
+/* Whether m's arrays, which come from a file, are a model. */
+bool rec_lego_valid(const struct rec_model *m);
 
 /* The adapters that a history activates, [active], nearest first. */
 void rec_lego_activate(const struct rec_lego *l, const uint32_t *item, size_t n,

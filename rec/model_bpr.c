@@ -18,6 +18,7 @@ struct bpr_opts {
     int64_t dim, epochs, batch, negatives;
     double lr, reg, start, temperature;
     const char *loss;
+    struct rec_dsl_opts dsl;
 };
 
 #define AT(f) offsetof(struct bpr_opts, f)
@@ -38,6 +39,7 @@ static const struct opt rows[] = {
      "what scores are divided by in the loss"},
     {"start", 0, OPT_REAL, AT(start), "0.1", 1e-9, 1e3, "S",
      "deviation of the first values"},
+    REC_DSL_OPTS(struct bpr_opts),
     {.name = NULL},
 };
 
@@ -53,6 +55,7 @@ static struct rec_pairs plan(const struct bpr_opts *o)
         .start = o->start,
         .temperature = o->temperature,
         .loss = rec_pairs_loss_of(o->loss),
+        .dsl = o->dsl,
     };
 }
 
@@ -87,9 +90,13 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
     struct inner inner = {watch, d, p.dim};
     const struct rec_watch outer = {watch_epoch, &inner};
 
+    const bool whole = p.dsl.sparsity <= 0;
+
+    ERR_TRY(rec_dsl_check(&p.dsl, m));
     ERR_TRY(rec_fold_alloc(m, d, p.dim));
-    ERR_TRY(rec_pairs_fit(m, d, &p, watch != NULL ? &outer : NULL));
-    return rec_fold_fit(m, d, p.dim);
+    /* a schedule ends where its epochs end: there is nothing to stop early */
+    ERR_TRY(rec_pairs_fit(m, d, &p, watch != NULL && whole ? &outer : NULL));
+    return whole ? rec_fold_fit(m, d, p.dim) : rec_fold_pack(m, d, p.dim);
 }
 
 extern const struct rec_model_ops rec_model_bpr;
@@ -106,4 +113,5 @@ const struct rec_model_ops rec_model_bpr = {
     .embed = rec_fold_embed,
     .item_vectors = rec_fold_items,
     .valid = rec_fold_valid,
+    .ready = rec_fold_ready,
 };

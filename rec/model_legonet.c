@@ -55,23 +55,6 @@ static const struct opt_use meant_for[] = {
     {"decay", LEARNT}, {NULL, 0},
 };
 
-static enum rec_encoder_kind kind_of(const struct rec_lego_opts *o)
-{
-    return strcmp(o->encoder, "public") == 0       ? REC_PUBLIC
-           : strcmp(o->encoder, "attributes") == 0 ? REC_ATTRIBUTES
-                                                   : REC_SIGNS;
-}
-
-static bool learns_heads(const struct rec_lego_opts *o)
-{
-    return strcmp(o->heads, "softmax") == 0;
-}
-
-static size_t active_of(const struct rec_lego_opts *o)
-{
-    return (size_t)(o->active < o->adapters ? o->active : o->adapters);
-}
-
 /* --- in memory --------------------------------------------------------------
  */
 
@@ -107,17 +90,17 @@ static enum err lego_new(struct rec_lego **out, const struct rec_lego_opts *o,
     if (l == NULL)
         return no_memory();
     l->n = (size_t)o->adapters;
-    l->active = active_of(o);
+    l->active = rec_lego_active_of(o);
     l->reg = (float)o->reg;
     l->encoder.n_keys = l->n;
     (void)pthread_mutex_init(&l->lock, NULL);
     l->adapter = mem_array(l->n, sizeof(*l->adapter));
-    if (kind_of(o) == REC_SIGNS) {
+    if (rec_lego_kind(o) == REC_SIGNS) {
         l->sign = mem_array(n_items, sizeof(*l->sign));
         l->key = mem_array(l->n * D, sizeof(*l->key));
     }
-    if (l->adapter == NULL ||
-        (kind_of(o) == REC_SIGNS && (l->sign == NULL || l->key == NULL))) {
+    if (l->adapter == NULL || (rec_lego_kind(o) == REC_SIGNS &&
+                               (l->sign == NULL || l->key == NULL))) {
         lego_free(l);
         return no_memory();
     }
@@ -198,12 +181,12 @@ static enum err ready(struct rec_model *m)
         lego_free(l);
         return e;
     }
-    if (kind_of(o) != REC_SIGNS) {
+    if (rec_lego_kind(o) != REC_SIGNS) {
         l->encoder.code = rec_model_array(m, "code");
         l->encoder.centre = rec_model_array(m, "centre");
         l->encoder.key = rec_model_array(m, "key");
     }
-    if (learns_heads(o)) {
+    if (rec_lego_learns(o)) {
         l->head_ptr = rec_model_array(m, "head_ptr");
         l->head_item = rec_model_array(m, "head_item");
         l->head_weight = rec_model_array(m, "head_weight");
@@ -252,7 +235,7 @@ static bool same_encoder(const struct rec_model *m, const unsigned char *source)
 {
     const struct rec_lego_opts *o = m->opts;
 
-    return kind_of(o) == REC_SIGNS ||
+    return rec_lego_kind(o) == REC_SIGNS ||
            memcmp(rec_model_array(m, "source"), source, KEY_DIGEST_BYTES) == 0;
 }
 
@@ -297,7 +280,7 @@ static double fit_bytes(const struct rec_data *d, const void *opts)
         n * (double)d->n_rows / (double)(d->n_users > 0 ? d->n_users : 1);
     const double own = items < (double)d->n_items ? items : (double)d->n_items;
 
-    if (learns_heads(o))
+    if (rec_lego_learns(o))
         return 4 * own * (double)(D + 1) * (double)o->adapters +
                4 * own * (4 * (double)(D + 1) + 6 * 64) *
                    (double)par_threads() +
@@ -382,7 +365,7 @@ static bool has_new_items(const struct rec_data *d, const struct rec_model *old)
 static enum err make_encoder(struct making *k, const struct rec_model *before,
                              bool *kept)
 {
-    const enum rec_encoder_kind kind = kind_of(k->o);
+    const enum rec_encoder_kind kind = rec_lego_kind(k->o);
 
     *kept = before != NULL;
     if (kind == REC_SIGNS)
@@ -417,7 +400,7 @@ static enum err make_heads(struct making *k, const struct rec_model *before,
     uint8_t *train = NULL;
 
     ERR_TRY(list_members(k->l, &now));
-    if (!learns_heads(k->o))
+    if (!rec_lego_learns(k->o))
         return ERR_OK;
     if (kept) {
         const struct routes was = routes_of(before);
@@ -439,7 +422,7 @@ static enum err keep(struct rec_model *m, const struct making *k)
 {
     const struct rec_data *d = k->d;
     const size_t n = k->l->n, active = k->l->active;
-    const size_t own = learns_heads(k->o) ? (size_t)k->heads.ptr[n] : 0;
+    const size_t own = rec_lego_learns(k->o) ? (size_t)k->heads.ptr[n] : 0;
     const struct {
         struct rec_array_spec spec;
         const void *from;
@@ -452,11 +435,11 @@ static enum err keep(struct rec_model *m, const struct making *k)
         {{"code", STO_F32, d->n_items, D}, k->code, k->code != NULL},
         {{"centre", STO_F32, 1, D}, k->centre, k->code != NULL},
         {{"key", STO_F32, n, D}, k->key, k->code != NULL},
-        {{"head_ptr", STO_U64, n + 1, 1}, k->heads.ptr, learns_heads(k->o)},
-        {{"head_item", STO_U32, own, 1}, k->heads.item, learns_heads(k->o)},
+        {{"head_ptr", STO_U64, n + 1, 1}, k->heads.ptr, rec_lego_learns(k->o)},
+        {{"head_item", STO_U32, own, 1}, k->heads.item, rec_lego_learns(k->o)},
         {{"head_weight", STO_F32, own, D + 1},
          k->heads.weight,
-         learns_heads(k->o)},
+         rec_lego_learns(k->o)},
     };
     const size_t most = sizeof(all) / sizeof(*all);
     struct rec_array_spec spec[sizeof(all) / sizeof(*all)];
@@ -518,79 +501,9 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
 
     (void)watch;
     ERR_TRY(
-        opt_check_use(rows, o, meant_for, learns_heads(o) ? LEARNT : CLOSED,
-                      learns_heads(o) ? "--heads softmax" : "--heads ease"));
+        opt_check_use(rows, o, meant_for, rec_lego_learns(o) ? LEARNT : CLOSED,
+                      rec_lego_learns(o) ? "--heads softmax" : "--heads ease"));
     return refit(m, d, NULL);
-}
-
-/* --- what comes from a file -------------------------------------------------
- */
-
-static uint64_t rows_of(const struct rec_model *m, const char *name)
-{
-    for (size_t i = 0; i < m->n_arrays; i++) {
-        if (strcmp(m->array[i].name, name) == 0)
-            return m->array[i].rows;
-    }
-    return 0;
-}
-
-/* Lists of indices below `limit`, one behind the other. */
-static bool valid_lists(const uint64_t *ptr, uint64_t lists, uint64_t n,
-                        const uint32_t *index, uint64_t limit)
-{
-    if (ptr[0] != 0 || ptr[lists] != n)
-        return false;
-    for (uint64_t i = 0; i < lists; i++) {
-        if (ptr[i] > ptr[i + 1])
-            return false;
-    }
-    for (uint64_t r = 0; r < n; r++) {
-        if (index[r] >= limit)
-            return false;
-    }
-    return true;
-}
-
-static bool valid_encoder(const struct rec_model *m, uint64_t adapters)
-{
-    return rec_model_has(m, "source", STO_U8, 1, KEY_DIGEST_BYTES) &&
-           rec_model_has(m, "code", STO_F32, m->n_items, D) &&
-           rec_model_has(m, "centre", STO_F32, 1, D) &&
-           rec_model_has(m, "key", STO_F32, adapters, D);
-}
-
-static bool valid_heads(const struct rec_model *m, uint64_t adapters)
-{
-    const uint64_t n = rows_of(m, "head_item");
-
-    return rec_model_has(m, "head_ptr", STO_U64, adapters + 1, 1) &&
-           rec_model_has(m, "head_item", STO_U32, n, 1) &&
-           rec_model_has(m, "head_weight", STO_F32, n, D + 1) &&
-           valid_lists(rec_model_array(m, "head_ptr"), adapters, n,
-                       rec_model_array(m, "head_item"), m->n_items);
-}
-
-static bool valid(const struct rec_model *m)
-{
-    const struct rec_lego_opts *o = m->opts;
-    const uint64_t active = active_of(o), n = rows_of(m, "item");
-
-    if (!rec_model_has(m, "ptr", STO_U64, m->n_users + 1, 1) ||
-        !rec_model_has(m, "item", STO_U32, n, 1) ||
-        !rec_model_has(m, "active", STO_U32, m->n_users, active) ||
-        !valid_lists(rec_model_array(m, "ptr"), m->n_users, n,
-                     rec_model_array(m, "item"), m->n_items))
-        return false;
-    const uint32_t *who = rec_model_array(m, "active");
-
-    for (uint64_t i = 0; i < m->n_users * active; i++) {
-        if (who[i] >= (uint64_t)o->adapters)
-            return false;
-    }
-    return (kind_of(o) == REC_SIGNS ||
-            valid_encoder(m, (uint64_t)o->adapters)) &&
-           (!learns_heads(o) || valid_heads(m, (uint64_t)o->adapters));
 }
 
 extern const struct rec_model_ops rec_model_legonet;
@@ -603,7 +516,7 @@ const struct rec_model_ops rec_model_legonet = {
     .fit = fit,
     .refit = refit,
     .score = rec_lego_score,
-    .valid = valid,
+    .valid = rec_lego_valid,
     .touched = touched,
     .ready = ready,
 };

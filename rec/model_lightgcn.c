@@ -16,6 +16,9 @@
  * People whom the model never saw, with history H: their e is 0, so f is
  * |H|^-1/2 sum over i in H of fold_i, fold = d^-1/2 (e + ... + A^(L-1) e) /
  * (L + 1).  For a person of the data the same sum, plus e_u / (L + 1), is f_u.
+ *
+ * With --sparsity e has holes (rec/dsl.h), and f and fold have none: stored are
+ * e and the rows, and the graph is walked again when the model is opened.
  */
 #include <math.h>
 #include <stddef.h>
@@ -31,15 +34,18 @@
 #include "kernels/sort.h"
 #include "nn/optim.h"
 #include "rec/contrast.h"
+#include "rec/dsl.h"
 #include "rec/graph.h"
 #include "rec/graph_cuda.h"
 #include "rec/model.h"
+#include "rec/smooth.h"
 #include "rec/stage.h"
 
 struct lightgcn_opts {
     int64_t dim, layers, epochs, batch, negatives;
     double lr, reg, temperature, init;
     const char *loss;
+    struct rec_dsl_opts dsl;
 };
 
 #define AT(f) offsetof(struct lightgcn_opts, f)
@@ -62,6 +68,7 @@ static const struct opt rows[] = {
      "loss softmax: scores are divided by it"},
     {"init", 0, OPT_REAL, AT(init), "0.1", 1e-6, 100, "S",
      "standard deviation of the vectors at the start"},
+    REC_DSL_OPTS(struct lightgcn_opts),
     {.name = NULL},
 };
 
@@ -76,6 +83,7 @@ struct run {
     size_t n, dim, batch;    /* nodes; length of a vector; rows of a step */
     float *e;                /* [n][dim] what is trained */
     float *m1, *m2;          /* moments */
+    struct rec_dsl mask[2];  /* of people, of items */
     float *f, *g, *tmp;      /* [n][dim] final vectors, gradients */
     uint32_t *row, *row_tmp; /* [n_rows] the epoch's order */
     uint64_t *draw, *draw_tmp;
@@ -114,7 +122,8 @@ static double fit_bytes(const struct rec_data *d, const void *opts)
     const struct rec_contrast_opts loss = loss_of(o, d);
     const double n = (double)(d->n_users + d->n_items);
 
-    return rec_contrast_bytes(d, &loss) + 4 * 8 * n * (double)o->dim + 24 * n +
+    return rec_dsl_bytes(&o->dsl, n, (double)o->dim) +
+           rec_contrast_bytes(d, &loss) + 4 * 8 * n * (double)o->dim + 24 * n +
            (16 + 16 + 24) * (double)d->n_rows;
 }
 
@@ -210,6 +219,7 @@ static void move_task(void *arg, size_t task, size_t thread)
         cpu_ops()->axpy_f32(g + a * dim, (float)(r->o->reg * share),
                             r->e + (first + a) * dim, dim);
     }
+    rec_dsl_take_both(r->mask, first, n, g);
     cpu_ops()->adam_f32(r->e + first * dim, r->m1 + first * dim,
                         r->m2 + first * dim, g, n * dim, &r->adam);
 }
@@ -248,14 +258,20 @@ static enum err train_batch(struct run *r, size_t first, size_t n, double *loss)
                           rng_derive(r->seed, RNG_NEGATIVE, first), r->f, r->g);
     rec_graph_sum(&r->graph, layers, mean, r->dim, r->g, r->f, r->tmp);
     par_for(chunks(r->n), move_task, r);
-    return ERR_OK;
+    return rec_dsl_step_both(r->mask, r->e, r->m1, r->m2);
+}
+
+/* Of so many epochs. */
+static uint64_t steps_of(const struct run *r, uint64_t epochs)
+{
+    return (r->d->n_rows + r->batch - 1) / r->batch * epochs;
 }
 
 static enum err train_epoch(struct run *r, uint64_t epoch)
 {
     const size_t n = r->d->n_rows;
-    const uint64_t each = (n + r->batch - 1) / r->batch;
-    const uint64_t all = each * rec_stage_all(r->m, (uint64_t)r->o->epochs);
+    const uint64_t all =
+        steps_of(r, rec_stage_all(r->m, (uint64_t)r->o->epochs));
     char note[32] = "";
 
     ERR_TRY(shuffle(r, epoch));
@@ -277,35 +293,43 @@ static enum err train_epoch(struct run *r, uint64_t epoch)
 /* --- what is kept -----------------------------------------------------------
  */
 
-static void keep_task(void *arg, size_t i, size_t thread)
-{
-    const struct run *r = arg;
-    const size_t *ptr = r->graph.ptr + r->d->n_users + i;
-    const float degree = ptr[1] > ptr[0] ? (float)(ptr[1] - ptr[0]) : 1;
-    float *fold = (float *)rec_model_array(r->m, "fold") + i * r->dim;
-
-    (void)thread;
-    memcpy(fold, r->g + (r->d->n_users + i) * r->dim, r->dim * sizeof(*fold));
-    cpu_ops()->scale_f32(fold, 1 / sqrtf(degree), r->dim);
-}
-
 /* The model's arrays from e. */
 static enum err keep(struct run *r)
 {
-    const size_t layers = (size_t)r->o->layers;
-    const size_t people = r->d->n_users * r->dim;
-    const float mean = 1 / (float)(layers + 1);
+    struct rec_smooth f = {.graph = &r->graph,
+                           .layers = (size_t)r->o->layers,
+                           .dim = r->dim,
+                           .n_users = r->d->n_users,
+                           .n_items = r->d->n_items,
+                           .e = r->e,
+                           .f = r->f,
+                           .g = r->g,
+                           .tmp = r->tmp,
+                           .user = rec_model_array(r->m, "user"),
+                           .item = rec_model_array(r->m, "item"),
+                           .fold = rec_model_array(r->m, "fold")};
 
     if (r->cuda != NULL)
         ERR_TRY(rec_graph_cuda_get(r->cuda, r->e));
-    rec_graph_sum(&r->graph, layers, mean, r->dim, r->e, r->f, r->tmp);
-    memcpy(rec_model_array(r->m, "user"), r->f, people * sizeof(float));
-    memcpy(rec_model_array(r->m, "item"), r->f + people,
-           r->d->n_items * r->dim * sizeof(float));
-    rec_graph_sum(&r->graph, layers - 1, mean, r->dim, r->e, r->g, r->tmp);
-    par_for(r->d->n_items, keep_task, r);
+    rec_smooth_finish(&f);
     return ERR_OK;
 }
+
+static bool has_holes(const struct rec_model *m)
+{
+    return ((const struct lightgcn_opts *)m->opts)->dsl.sparsity > 0;
+}
+
+static enum err ready(struct rec_model *m)
+{
+    const struct lightgcn_opts *o = m->opts;
+
+    return has_holes(m) ? rec_smooth_ready(m, (size_t)o->layers, (size_t)o->dim)
+                        : ERR_OK;
+}
+
+/* --- training ----------------------------------------------------------------
+ */
 
 static enum err train(struct run *r, const struct rec_watch *watch)
 {
@@ -313,7 +337,7 @@ static enum err train(struct run *r, const struct rec_watch *watch)
     const uint64_t from = rec_stage_from(r->m);
     bool stop = false;
 
-    r->step = from * ((r->d->n_rows + r->batch - 1) / r->batch);
+    r->step = steps_of(r, from);
     for (uint64_t epoch = from + 1; epoch <= epochs && !stop; epoch++) {
         ERR_TRY(train_epoch(r, epoch));
         r->m->epochs = epoch;
@@ -322,6 +346,8 @@ static enum err train(struct run *r, const struct rec_watch *watch)
         ERR_TRY(keep(r));
         ERR_TRY(watch->epoch(watch->arg, r->m, epoch, &stop));
     }
+    if (has_holes(r->m))
+        return rec_smooth_pack(r->m, r->d, r->e, r->dim);
     return watch == NULL ? keep(r) : ERR_OK;
 }
 
@@ -369,6 +395,8 @@ static enum err prepare_and_train(struct run *r, const struct rec_watch *watch)
 {
     const struct rec_contrast_opts loss = loss_of(r->o, r->d);
 
+    if (has_holes(r->m)) /* a schedule ends where its epochs end */
+        watch = NULL;
     ERR_TRY(rec_graph_build(&r->graph, r->d));
     par_for(chunks(r->n), start_task, r);
     if (device_cuda() != NULL)
@@ -399,14 +427,19 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
     if (d->n_rows >= UINT32_MAX)
         return err_set(ERR_ARG, "lightgcn learns from at most 4,294,967,294 "
                                 "rows: shard the data");
+    ERR_TRY(rec_dsl_check(&o->dsl, m));
+    rec_smooth_drop(m);
     ERR_TRY(rec_model_alloc(m, d, spec, 3));
     e = take(&r, &s);
+    if (e == ERR_OK)
+        e = rec_dsl_init_both(r.mask, &o->dsl,
+                              steps_of(&r, (uint64_t)o->epochs), d, dim, &s);
     if (e == ERR_OK)
         e = prepare_and_train(&r, watch);
     rec_contrast_free(&r.loss);
     rec_graph_free(&r.graph);
     mem_drop(&s);
-    return e;
+    return e == ERR_OK ? ready(m) : e;
 }
 
 /* --- scoring ----------------------------------------------------------------
@@ -421,7 +454,7 @@ static void fold_in(const struct rec_model *m, const struct rec_query *q,
                                            .d = dim,
                                            .ptr = q->ptr + p,
                                            .idx = q->item,
-                                           .x = rec_model_array(m, "fold"),
+                                           .x = rec_smooth_table(m, "fold"),
                                            .ldx = dim,
                                            .y = vec,
                                            .ldy = dim});
@@ -433,7 +466,7 @@ static enum err embed(const struct rec_model *m, const struct rec_query *q,
                       float *vec)
 {
     const size_t dim = (size_t)((const struct lightgcn_opts *)m->opts)->dim;
-    const float *user = rec_model_array(m, "user");
+    const float *user = rec_smooth_table(m, "user");
 
     for (size_t p = 0; p < q->n; p++) {
         if (q->user[p] == REC_NOBODY)
@@ -447,13 +480,15 @@ static enum err embed(const struct rec_model *m, const struct rec_query *q,
 static const float *item_vectors(const struct rec_model *m, size_t *d)
 {
     *d = (size_t)((const struct lightgcn_opts *)m->opts)->dim;
-    return rec_model_array(m, "item");
+    return rec_smooth_table(m, "item");
 }
 
 static bool valid(const struct rec_model *m)
 {
     const size_t dim = (size_t)((const struct lightgcn_opts *)m->opts)->dim;
 
+    if (has_holes(m))
+        return rec_smooth_valid(m, dim);
     return rec_model_has(m, "user", STO_F32, m->n_users, dim) &&
            rec_model_has(m, "item", STO_F32, m->n_items, dim) &&
            rec_model_has(m, "fold", STO_F32, m->n_items, dim);
@@ -473,4 +508,5 @@ const struct rec_model_ops rec_model_lightgcn = {
     .embed = embed,
     .item_vectors = item_vectors,
     .valid = valid,
+    .ready = ready,
 };

@@ -26,6 +26,7 @@
 #include "base/par.h"
 #include "base/rng.h"
 #include "nn/order.h"
+#include "rec/dsl.h"
 #include "rec/fold.h"
 #include "rec/model.h"
 #include "rec/stage.h"
@@ -34,6 +35,7 @@
 struct wmf_opts {
     int64_t dim, epochs, batch;
     double lr, weight, drop, start, reg;
+    struct rec_dsl_opts dsl;
 };
 
 #define AT(f) offsetof(struct wmf_opts, f)
@@ -53,6 +55,7 @@ static const struct opt rows[] = {
     {"batch", 0, OPT_INT, AT(batch), "128", 1, 1e8, "N", "people of a step"},
     {"start", 0, OPT_REAL, AT(start), "0.01", 1e-9, 1e3, "S",
      "deviation of the first values"},
+    REC_DSL_OPTS(struct wmf_opts),
     {.name = NULL},
 };
 
@@ -65,9 +68,10 @@ struct wmf {
     const struct wmf_opts *o;
     const struct rec_data *d;
     struct rec_model *m;
-    float *p, *q;         /* [n_users][dim], [n_items][dim]: the model's */
-    float *p_sum, *q_sum; /* of squared gradients */
-    uint32_t *order;      /* [n_users] */
+    float *p, *q;           /* [n_users][dim], [n_items][dim]: the model's */
+    float *p_sum, *q_sum;   /* of squared gradients */
+    struct rec_dsl mask[2]; /* of p, of q */
+    uint32_t *order;        /* [n_users] */
     uint64_t epoch;
     size_t first, n; /* people of the batch in `order` */
     float *b;        /* [batch][dim] their vectors, thinned */
@@ -88,7 +92,8 @@ static double fit_bytes(const struct rec_data *d, const void *opts)
     const double dim = (double)o->dim, users = (double)d->n_users;
     const double items = (double)d->n_items;
 
-    return 4 * dim * (3 * users + 4 * items) + 24 * (double)d->n_rows;
+    return rec_dsl_bytes(&o->dsl, users + items, dim) +
+           4 * dim * (3 * users + 4 * items) + 24 * (double)d->n_rows;
 }
 
 /* --- a batch ----------------------------------------------------------------
@@ -99,19 +104,27 @@ static uint32_t person(const struct wmf *w, size_t i)
     return w->order[w->first + i];
 }
 
+/* Names what is dropped of a person's vector. */
+static uint64_t drop_seed(const struct wmf *w, size_t u)
+{
+    return rng_derive(rng_derive(w->m->seed, RNG_DROPOUT, w->epoch),
+                      RNG_DROPOUT, w->d->user_key[u]);
+}
+
+static bool drops(const struct wmf *w, uint64_t seed, size_t k)
+{
+    return rng_f32(seed, RNG_DROPOUT, k) < (float)w->o->drop;
+}
+
 /* A person's vector, thinned: what is left is scaled up by as much. */
 static void thin(const struct wmf *w, size_t i)
 {
     const size_t dim = (size_t)w->o->dim, u = person(w, i);
-    const float drop = (float)w->o->drop, scale = 1 / (1 - drop);
-    const uint64_t seed =
-        rng_derive(rng_derive(w->m->seed, RNG_DROPOUT, w->epoch), RNG_DROPOUT,
-                   w->d->user_key[u]);
+    const float scale = 1 / (1 - (float)w->o->drop);
+    const uint64_t seed = drop_seed(w, u);
 
     for (size_t k = 0; k < dim; k++)
-        w->b[i * dim + k] = rng_f32(seed, RNG_DROPOUT, k) < drop
-                                ? 0
-                                : w->p[u * dim + k] * scale;
+        w->b[i * dim + k] = drops(w, seed, k) ? 0 : w->p[u * dim + k] * scale;
 }
 
 static void thin_task(void *arg, size_t task, size_t thread)
@@ -244,10 +257,14 @@ static void step_person(const struct wmf *w, size_t i)
 {
     const size_t dim = (size_t)w->o->dim, u = person(w, i);
     const float scale = 1 / (1 - (float)w->o->drop);
+    const uint64_t seed = drop_seed(w, u);
     float *grad = w->b_grad + i * dim;
 
-    for (size_t k = 0; k < dim; k++) /* what was dropped did not matter */
-        grad[k] = w->b[i * dim + k] == 0 ? 0 : grad[k] * scale;
+    /* what was dropped did not matter; what is 0 for another reason may come */
+    for (size_t k = 0; k < dim; k++)
+        grad[k] =
+            w->b[i * dim + k] == 0 && drops(w, seed, k) ? 0 : grad[k] * scale;
+    rec_dsl_take(&w->mask[0], u, 1, grad);
     step_row(w, w->p + u * dim, w->p_sum + u * dim, grad);
 }
 
@@ -267,8 +284,10 @@ static void step_items(void *arg, size_t task, size_t thread)
 
     (void)thread;
     for (size_t i = task * ITEMS; i < (task + 1) * ITEMS && i < w->d->n_items;
-         i++)
+         i++) {
+        rec_dsl_take(&w->mask[1], i, 1, w->q_grad + i * dim);
         step_row(w, w->q + i * dim, w->q_sum + i * dim, w->q_grad + i * dim);
+    }
 }
 
 static enum err batch(struct wmf *w)
@@ -281,7 +300,9 @@ static enum err batch(struct wmf *w)
     ERR_TRY(gradients(w));
     par_for((w->n + CHUNK - 1) / CHUNK, step_people, w);
     par_for((w->d->n_items + ITEMS - 1) / ITEMS, step_items, w);
-    return ERR_OK;
+    return rec_dsl_steps(
+        w->mask, (const struct rec_dsl_side[2]){{w->p, NULL, w->p_sum},
+                                                {w->q, NULL, w->q_sum}});
 }
 
 /* --- training ---------------------------------------------------------------
@@ -330,6 +351,17 @@ static void take(struct wmf *w, struct mem_scratch *s)
         w->q_sum[i] = ADAGRAD_FIRST;
 }
 
+static enum err draw_masks(struct wmf *w, struct mem_scratch *s)
+{
+    const size_t most = batch_of(w->o, w->d), dim = (size_t)w->o->dim;
+    const uint64_t steps =
+        (uint64_t)w->o->epochs * ((w->d->n_users + most - 1) / most);
+
+    ERR_TRY(
+        rec_dsl_init(&w->mask[0], &w->o->dsl, steps, w->d->n_users, dim, s));
+    return rec_dsl_init(&w->mask[1], &w->o->dsl, steps, w->d->n_items, dim, s);
+}
+
 /* look: the model is asked afterwards. */
 static enum err epoch(struct wmf *w, bool look)
 {
@@ -363,12 +395,13 @@ static enum err run(struct wmf *w, const struct rec_watch *watch)
         ERR_TRY(epoch(w, watch != NULL));
         w->m->epochs = w->epoch;
         log_tick("training", w->epoch, epochs, NULL);
-        if (watch == NULL)
-            continue;
+        if (watch == NULL || w->mask[0].mask != NULL)
+            continue; /* a schedule ends where its epochs end */
         ERR_TRY(rec_fold_fit(w->m, w->d, dim));
         ERR_TRY(watch->epoch(watch->arg, w->m, w->epoch, &stop));
     }
-    return rec_fold_fit(w->m, w->d, dim);
+    return w->mask[0].mask == NULL ? rec_fold_fit(w->m, w->d, dim)
+                                   : rec_fold_pack(w->m, w->d, dim);
 }
 
 static enum err run_cuda(struct wmf *w, const struct rec_watch *watch)
@@ -412,8 +445,9 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
     const size_t dim = (size_t)o->dim;
     struct mem_scratch s = {0};
     struct wmf w = {.o = o, .d = d, .m = m};
-    enum err e;
+    enum err e = ERR_OK;
 
+    ERR_TRY(rec_dsl_check(&o->dsl, m));
     ERR_TRY(rec_fold_alloc(m, d, dim));
     m->epochs = 0;
     w.p = rec_model_array(m, "users");
@@ -426,8 +460,10 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
     } else {
         start(w.p, d->user_key, d->n_users, m->seed, o);
         start(w.q, d->item_key, d->n_items, ~m->seed, o);
-        e = device_cuda() != NULL ? run_cuda(&w, watch) : run_stage(&w, watch);
+        e = draw_masks(&w, &s);
     }
+    if (e == ERR_OK)
+        e = device_cuda() != NULL ? run_cuda(&w, watch) : run_stage(&w, watch);
     mem_drop(&s);
     return e;
 }
@@ -446,4 +482,5 @@ const struct rec_model_ops rec_model_wmf = {
     .embed = rec_fold_embed,
     .item_vectors = rec_fold_items,
     .valid = rec_fold_valid,
+    .ready = rec_fold_ready,
 };

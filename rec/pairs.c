@@ -43,6 +43,7 @@ struct pairs {
     struct rec_cuda *cuda; /* or NULL */
     /* the batch: */
     uint64_t epoch;
+    struct rec_dsl mask[2];     /* of persons, of items */
     size_t first, rows, chunks; /* rows first..first+rows-1 of order */
     float *pull;     /* [batch + chunks * negatives][d] gradients, then sums */
     float *coef;     /* [batch] of the positive */
@@ -84,8 +85,8 @@ double rec_pairs_bytes(const struct rec_data *d, const struct rec_pairs *o)
     const double room = 8 * CHUNK * dim + 4 * CHUNK * (double)o->negatives +
                         4 * KRN_GEMM_SCRATCH + 4 * (double)d->n_items;
 
-    return 16 * n * dim + 16 * (double)d->n_rows +
-           4 * (2 * batch + negatives) * (dim + 8) +
+    return rec_dsl_bytes(&o->dsl, n, dim) + 16 * n * dim +
+           16 * (double)d->n_rows + 4 * (2 * batch + negatives) * (dim + 8) +
            (double)par_threads() * room + 16 * n;
 }
 
@@ -315,7 +316,6 @@ static void scatter(struct pairs *p)
 
 struct step {
     struct pairs *p;
-    const float *grad;
     struct krn_adam adam;
 };
 
@@ -327,8 +327,9 @@ static void adam_task(void *arg, size_t task, size_t thread)
     const size_t rows = p->n - first < ADAM_ROWS ? p->n - first : ADAM_ROWS;
 
     (void)thread;
+    rec_dsl_take_both(p->mask, first, rows, p->grad + first * d);
     cpu_ops()->adam_f32(p->e + first * d, p->mean + first * d,
-                        p->var + first * d, s->grad + first * d, rows * d,
+                        p->var + first * d, p->grad + first * d, rows * d,
                         &s->adam);
 }
 
@@ -372,15 +373,14 @@ static enum err step_cuda(struct pairs *p, const struct krn_adam *how)
 static enum err step(struct pairs *p, uint64_t done, uint64_t of)
 {
     struct step s = {
-        p, p->grad,
-        rate(p, done + 1, p->o->lr * cosine((double)done / (double)of))};
+        p, rate(p, done + 1, p->o->lr * cosine((double)done / (double)of))};
 
     if (p->cuda != NULL)
         return step_cuda(p, &s.adam);
     par_for(p->chunks, chunk_task, p);
     scatter(p);
     par_for((p->n + ADAM_ROWS - 1) / ADAM_ROWS, adam_task, &s);
-    return ERR_OK;
+    return rec_dsl_step_both(p->mask, p->e, p->mean, p->var);
 }
 
 static enum err fill_model(struct pairs *p)
@@ -406,10 +406,18 @@ static enum err order(struct pairs *p)
     return device_said(device_cuda()->order(&p->cuda->by, why), why);
 }
 
+/* Of an epoch. */
+static uint64_t steps_of(const struct pairs *p)
+{
+    const size_t batch = batch_of(p->d, p->o);
+
+    return (p->d->n_rows + batch - 1) / batch;
+}
+
 static enum err epoch(struct pairs *p)
 {
     const size_t batch = batch_of(p->d, p->o);
-    const uint64_t steps = (p->d->n_rows + batch - 1) / batch;
+    const uint64_t steps = steps_of(p);
 
     ERR_TRY(order(p));
     for (uint64_t s = 0; s < steps; s++) {
@@ -576,6 +584,10 @@ enum err rec_pairs_fit(struct rec_model *m, const struct rec_data *d,
     if (e == ERR_OK) {
         name_rows(&p);
         par_for(p.n, start_task, &p);
+        e = rec_dsl_init_both(p.mask, &o->dsl, o->epochs * steps_of(&p), d,
+                              o->dim, &s);
+    }
+    if (e == ERR_OK) {
         e = device_cuda() != NULL ? fit_cuda(&p, watch) : run_stage(&p, watch);
     }
     mem_drop(&s);

@@ -27,6 +27,7 @@
 
 #include "base/err.h"
 #include "rec/data.h"
+#include "rec/dsl.h"
 #include "rec/model.h"
 
 #define REC_PAIRS_CHUNK 256
@@ -38,6 +39,7 @@ struct rec_pairs {
     uint64_t epochs;
     double lr, reg, start, temperature; /* start: deviation of first values */
     enum rec_pairs_loss loss;
+    struct rec_dsl_opts dsl; /* masks of the vectors */
 };
 
 /* "bpr", "hard" or "softmax"; anything else is softmax. */

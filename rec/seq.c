@@ -449,7 +449,7 @@ static enum err teach(struct teaching *k, const struct rec_watch *watch)
     for (uint64_t e = 0; e < passes && !stop; e++) {
         ERR_TRY(rec_thin_epoch(&k->thin, e, k->optim));
         ERR_TRY(train_epoch(k, e));
-        k->m->epochs = e + 1;
+        k->m->epochs = e < (uint64_t)k->w.o->epochs ? e + 1 : k->m->epochs;
         if (watch == NULL)
             continue;
         rec_seq_copy(k->m, k->w.params);

@@ -50,10 +50,12 @@ enum err rec_thin_check(const struct rec_thin_opts *o, const struct opt *rows,
 {
     static const char *const names[] = {"pattern", "schedule", "levels"};
     struct nn_pattern pattern;
-    enum nn_schedule schedule;
+    enum nn_schedule schedule = NN_PRUNE_GAP;
 
-    if (!rec_thin_narrows(o))
+    if (!rec_thin_narrows(o)) {
         ERR_TRY(nn_pattern_parse(&pattern, o->pattern));
+        ERR_TRY(nn_prune_parse(&schedule, o->schedule));
+    }
     for (size_t i = 0; i < 3 && o->sparsity <= 0; i++) {
         if (is_given(rows, opts, names[i]))
             return err_set(ERR_ARG, "--%s means nothing without --sparsity",
@@ -61,10 +63,9 @@ enum err rec_thin_check(const struct rec_thin_opts *o, const struct opt *rows,
     }
     if (rec_thin_narrows(o))
         return check_narrow(o, rows, opts);
-    ERR_TRY(nn_prune_parse(&schedule, o->schedule));
-    if (o->levels > 1 && schedule == NN_PRUNE_PARALLEL)
-        return err_set(ERR_ARG, "--levels are for schedules of one worker");
-    return ERR_OK;
+    return o->levels > 1 && schedule == NN_PRUNE_PARALLEL
+               ? err_set(ERR_ARG, "--levels are for schedules of one worker")
+               : ERR_OK;
 }
 
 /* --- training ----------------------------------------------------------------

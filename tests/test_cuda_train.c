@@ -190,6 +190,30 @@ static void no_room_on_the_device_is_an_error(void **state)
     rec_data_free(&d);
 }
 
+/* Masks of vectors have no form for the device: that is said. */
+static void masks_are_refused(void **state)
+{
+    static const char *const names[] = {"bpr", "wmf", "lightgcn"};
+    struct rec_data d = case_data(60, 40, .2, false, 4);
+
+    (void)state;
+    assert_int_equal(device_open("cuda"), ERR_OK);
+    for (size_t i = 0; i < 3; i++) {
+        const struct rec_model_ops *ops;
+        struct rec_model *m;
+
+        assert_int_equal(rec_model_find(names[i], &ops), ERR_OK);
+        assert_int_equal(rec_model_new(&m, ops), ERR_OK);
+        assert_int_equal(opt_assign(ops->opts, m->opts, "sparsity", ".5"),
+                         ERR_OK);
+        assert_int_equal(rec_model_fit(m, &d, NULL), ERR_ARG);
+        assert_non_null(strstr(err_note(), "--device"));
+        rec_model_free(m);
+    }
+    assert_int_equal(device_open("cpu"), ERR_OK);
+    rec_data_free(&d);
+}
+
 /* What no device form has is trained on the CPU: the same bits. */
 static void other_models_train_as_ever(void **state)
 {
@@ -214,6 +238,7 @@ int main(void)
         cmocka_unit_test(devices_agree_within_rounding),
         cmocka_unit_test(runs_have_equal_bits_and_leave_nothing_behind),
         cmocka_unit_test(no_room_on_the_device_is_an_error),
+        cmocka_unit_test(masks_are_refused),
         cmocka_unit_test(other_models_train_as_ever),
     };
     if (!emulated_named())

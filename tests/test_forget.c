@@ -51,6 +51,16 @@ static int drop_folders(void **state)
 
 static const char *const few[] = {"dim", "8", "epochs", "3", NULL};
 
+static const char *const weighed[] = {"user-exponent", "0.5", NULL};
+
+static const char *const holes[] = {"dim",      "8",   "epochs", "3",
+                                    "sparsity", "0.5", NULL};
+
+static const char *const narrow[] = {
+    "base",     "ease", "also",     "itemknn", "candidates", "8",     "epochs",
+    "3",        "dim",  "16",       "ranker",  "prm",        "share", "0.5",
+    "sparsity", "0.3",  "schedule", "chex",    NULL};
+
 static const char *const lists[] = {
     "base", "ease", "also", "itemknn", "candidates", "8", "epochs",
     "2",    "dim",  "8",    "ranker",  "setrank",    NULL};
@@ -88,6 +98,10 @@ static const struct watched {
     {"bpr-slices", "bpr", few, 2, "hash", "static", 0, 3},
     {"graph-slices", "lightgcn", few, 2, "hash", "attention", 0, 3},
     {"lfm-slices", "lfm", few, 2, "hash", "mean", 0, 5},
+    {"pairs-holes", "bpr", holes, 1, "hash", "mean", 0, 1},
+    {"graph-holes", "lightgcn", holes, 2, "hash", "mean", 0, 1},
+    {"lists-narrow", "rerank", narrow, 1, "hash", "mean", 0, 1},
+    {"ease-weighed", "ease", weighed, 1, "hash", "mean", 0, 1},
 };
 #define N_WATCHED (sizeof(watched) / sizeof(watched[0]))
 

@@ -145,10 +145,7 @@ static void groups_turn(float *to, size_t ldto, const float *from,
 
     for (size_t r = 0; r < down; r += 16) {
         for (size_t c = 0; c < across; c += 16) {
-            V_UNROLL
-            for (size_t j = 0; j < 16; j++)
-                v[j] = v_load(from + (r + j) * ldfrom + c);
-            v_transpose(v);
+            v_load_turned(v, from + r * ldfrom + c, ldfrom);
             V_UNROLL
             for (size_t j = 0; j < 16; j++)
                 v_store(to + (c + j) * ldto + r, v[j]);

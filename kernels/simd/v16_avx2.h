@@ -286,4 +286,13 @@ V_FN void v_transpose(struct v16 v[16])
     }
 }
 
+/* v[c] = column c of the 16 rows from[16][ld]. */
+V_FN void v_load_turned(struct v16 v[16], const float *from, size_t ld)
+{
+    V_UNROLL
+    for (size_t r = 0; r < 16; r++)
+        v[r] = v_load(from + r * ld);
+    v_transpose(v);
+}
+
 #endif

@@ -244,4 +244,37 @@ V_FN void v_transpose(struct v16 v[16])
     }
 }
 
+/* v[c] = column c of the 16 rows from[16][ld].  A load puts a quarter of a row
+ * where it belongs, which leaves half of the shuffles; each row is read at
+ * once, as rows far apart may share their places in a cache. */
+V_FN void v_load_turned(struct v16 v[16], const float *from, size_t ld)
+{
+    __m512 z[4][4]; /* quarter, row modulo 4 */
+
+    V_UNROLL
+    for (size_t i = 0; i < 4; i++) {
+        V_UNROLL
+        for (size_t q = 0; q < 4; q++) {
+            const float *at = from + i * ld + 4 * q;
+            __m512 x = _mm512_castps128_ps512(_mm_loadu_ps(at));
+
+            x = _mm512_insertf32x4(x, _mm_loadu_ps(at + 4 * ld), 1);
+            x = _mm512_insertf32x4(x, _mm_loadu_ps(at + 8 * ld), 2);
+            z[q][i] = _mm512_insertf32x4(x, _mm_loadu_ps(at + 12 * ld), 3);
+        }
+    }
+    V_UNROLL
+    for (size_t q = 0; q < 4; q++) {
+        const __m512 a = _mm512_unpacklo_ps(z[q][0], z[q][1]);
+        const __m512 b = _mm512_unpackhi_ps(z[q][0], z[q][1]);
+        const __m512 c = _mm512_unpacklo_ps(z[q][2], z[q][3]);
+        const __m512 d = _mm512_unpackhi_ps(z[q][2], z[q][3]);
+
+        v[4 * q].r = _mm512_shuffle_ps(a, c, 0x44);
+        v[4 * q + 1].r = _mm512_shuffle_ps(a, c, 0xee);
+        v[4 * q + 2].r = _mm512_shuffle_ps(b, d, 0x44);
+        v[4 * q + 3].r = _mm512_shuffle_ps(b, d, 0xee);
+    }
+}
+
 #endif

@@ -1,0 +1,317 @@
+/* rec/dsl.c - masks: found, applied, moved. */
+#include "rec/dsl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/device.h"
+#include "nn/optim.h"
+#include "rec/als.h"
+
+#define DIGIT 16 /* bits that a pass of a selection looks at */
+
+enum { GONE, THERE, GOING, COMING };
+
+enum err rec_dsl_check(const struct rec_dsl_opts *o, const struct rec_model *m)
+{
+    if (o->sparsity <= 0)
+        return strcmp(o->schedule, "dsl") == 0
+                   ? ERR_OK
+                   : err_set(ERR_ARG,
+                             "--schedule means nothing without --sparsity");
+    if (device_cuda() != NULL)
+        return err_set(ERR_ARG,
+                       "%s is trained with --sparsity on the CPU "
+                       "alone: leave --device out",
+                       m->ops->name);
+    if (m->stage != NULL)
+        return err_set(ERR_ARG,
+                       "%s is not trained with --sparsity slice by "
+                       "slice: leave --slices out",
+                       m->ops->name);
+    return ERR_OK;
+}
+
+double rec_dsl_bytes(const struct rec_dsl_opts *o, double rows, double dim)
+{
+    return o->sparsity > 0 ? 5 * rows * dim : 0;
+}
+
+enum err rec_dsl_init(struct rec_dsl *t, const struct rec_dsl_opts *o,
+                      uint64_t steps, size_t rows, size_t dim,
+                      struct mem_scratch *s)
+{
+    const double cells = (double)rows * (double)dim;
+
+    *t = (struct rec_dsl){.rows = rows, .dim = dim, .steps = steps};
+    if (o->sparsity <= 0)
+        return ERR_OK;
+    t->once = strcmp(o->schedule, "once") == 0;
+    t->budget = (size_t)((1 - o->sparsity) * cells + 0.5);
+    t->mask = mem_take(s, rows, dim, 1);
+    t->sum = mem_take(s, rows, dim, sizeof(*t->sum));
+    t->count = mem_take(s, (size_t)1 << DIGIT, 1, sizeof(*t->count));
+    if (s->failed)
+        return err_set(ERR_NOMEM, "no memory for the masks of vectors");
+    memset(t->mask, THERE, rows * dim);
+    return ERR_OK;
+}
+
+void rec_dsl_take(const struct rec_dsl *t, size_t first, size_t n, float *g)
+{
+    if (t->mask == NULL || n == 0)
+        return;
+    const uint8_t *mask = t->mask + first * t->dim;
+    float *sum = t->sum + first * t->dim;
+
+    for (size_t i = 0; i < n * t->dim; i++) {
+        sum[i] += g[i];
+        g[i] = mask[i] ? g[i] : 0;
+    }
+}
+
+/* --- moves -------------------------------------------------------------------
+ */
+
+/* |x| as a number of 31 bits that ascends with it (or descends). */
+static uint32_t size_of(float x, bool descending)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &x, sizeof(bits));
+    bits &= 0x7fffffff;
+    return descending ? 0x7fffffff - bits : bits;
+}
+
+/* The `most`-th smallest |x| (or largest) among the entries in state `from`;
+ * *ties: how many of those that equal it belong to them.  Digit by digit, as in
+ * a radix sort. */
+static uint32_t find(struct rec_dsl *t, const float *x, bool largest,
+                     uint8_t from, size_t most, size_t *ties)
+{
+    const size_t digits = (size_t)1 << DIGIT;
+    uint32_t high = 0, low = 0;
+
+    for (int pass = 0; pass < 2; pass++) {
+        size_t at = 0;
+
+        memset(t->count, 0, digits * sizeof(*t->count));
+        for (size_t i = 0; i < t->rows * t->dim; i++) {
+            const uint32_t size = size_of(x[i], largest);
+
+            if (t->mask[i] == from && (pass == 0 || size >> DIGIT == high))
+                t->count[pass == 0 ? size >> DIGIT : size & (digits - 1)]++;
+        }
+        for (; at + 1 < digits && t->count[at] < most; at++)
+            most -= t->count[at];
+        if (pass == 0)
+            high = (uint32_t)at;
+        else
+            low = (uint32_t)at;
+    }
+    *ties = most;
+    return high << DIGIT | low;
+}
+
+/* Of the entries in state `from`, the `most` smallest |x| (or largest) get the
+ * state `to`; ties: the first ones. */
+static void choose(struct rec_dsl *t, const float *x, bool largest,
+                   uint8_t from, uint8_t to, size_t most)
+{
+    size_t ties = 0;
+    const uint32_t last = find(t, x, largest, from, most, &ties);
+
+    for (size_t i = 0; i < t->rows * t->dim; i++) {
+        const uint32_t size = size_of(x[i], largest);
+
+        if (t->mask[i] != from || size > last || (size == last && ties == 0))
+            continue;
+        ties -= size == last;
+        t->mask[i] = to;
+    }
+}
+
+/* Squared gradients of what comes: as those that its row has.  With none, an
+ * optimiser that divides by their root would make it leap. */
+static void give_squares(const struct rec_dsl *t, float *m2)
+{
+    for (size_t r = 0; r < t->rows; r++) {
+        const uint8_t *mask = t->mask + r * t->dim;
+        float *own = m2 + r * t->dim;
+        double sum = 0;
+        size_t there = 0;
+
+        for (size_t k = 0; k < t->dim; k++) {
+            sum += mask[k] == THERE ? (double)own[k] : 0;
+            there += mask[k] == THERE;
+        }
+        for (size_t k = 0; k < t->dim; k++)
+            own[k] = mask[k] != COMING ? own[k]
+                     : there > 0       ? (float)(sum / (double)there)
+                                       : 0;
+    }
+}
+
+/* `gone` weights go and `come` others come. */
+static void move(struct rec_dsl *t, size_t gone, size_t come,
+                 const struct rec_dsl_side *side)
+{
+    float *x = side->x, *m1 = side->m1, *m2 = side->m2;
+
+    if (gone > 0)
+        choose(t, x, false, THERE, GOING, gone);
+    if (come > 0)
+        choose(t, t->sum, true, GONE, COMING, come);
+    if (come > 0 && m2 != NULL)
+        give_squares(t, m2);
+    for (size_t i = 0; i < t->rows * t->dim; i++) {
+        if (t->mask[i] == GOING) {
+            x[i] = 0;
+            if (m1 != NULL)
+                m1[i] = 0;
+            if (m2 != NULL)
+                m2[i] = 0;
+        }
+        t->mask[i] = t->mask[i] == THERE || t->mask[i] == COMING;
+    }
+    memset(t->sum, 0, t->rows * t->dim * sizeof(*t->sum));
+}
+
+/* The last step that moves any. */
+static uint64_t last_of(const struct rec_dsl *t)
+{
+    return (uint64_t)(REC_DSL_END * (double)t->steps) + 1;
+}
+
+/* Weights that are there behind a step: all of them at first, then fewer with
+ * the cube of time, as many as the budget has in the end. */
+static size_t allowed(const struct rec_dsl *t)
+{
+    const double first = REC_DSL_BEGIN * (double)t->steps;
+    const double last = REC_DSL_END * (double)t->steps;
+    const double part = ((double)t->step - first) / (last - first);
+    const double left = part < 0   ? 1
+                        : part < 1 ? (1 - part) * (1 - part) * (1 - part)
+                                   : 0;
+    const size_t more = t->rows * t->dim - t->budget;
+
+    return t->budget + (size_t)(left * (double)more);
+}
+
+/* Whether weights move behind the step that was the last. */
+static bool is_time(const struct rec_dsl *t)
+{
+    const uint64_t last = last_of(t);
+    const uint64_t every =
+        t->steps / REC_DSL_MOVES > 0 ? t->steps / REC_DSL_MOVES : 1;
+
+    if (t->mask == NULL)
+        return false;
+    if (t->once)
+        return t->step == (t->steps + 1) / 2;
+    return t->step <= last && (t->step == last || t->step % every == 0) &&
+           allowed(t) < t->rows * t->dim;
+}
+
+static void move_now(struct rec_dsl *t, const struct rec_dsl_side *side)
+{
+    const size_t all = t->rows * t->dim;
+    const struct nn_optim_opt share = {
+        .lr = REC_DSL_FIRST, .rate = NN_RATE_COSINE, .period = last_of(t)};
+    size_t there = 0;
+
+    for (size_t i = 0; i < all; i++)
+        there += t->mask[i];
+    const size_t wanted =
+        (size_t)(nn_optim_lr(&share, t->step) * (double)there);
+    const size_t n = wanted < all - there ? wanted : all - there;
+
+    if (t->once)
+        move(t, all - t->budget, 0, side);
+    else
+        move(t, there - allowed(t) + n, n, side);
+    t->begun = true;
+}
+
+void rec_dsl_step(struct rec_dsl *t, const struct rec_dsl_side *side)
+{
+    t->step++;
+    if (is_time(t))
+        move_now(t, side);
+}
+
+/* --- people and items ----------------------------------------------------
+ */
+
+static void begin_anew(const struct rec_dsl *t, const struct rec_dsl_side *side)
+{
+    const size_t dim = t->dim;
+
+    if (side->m1 != NULL)
+        memset(side->m1, 0, t->rows * dim * sizeof(float));
+    for (size_t r = 0; r < t->rows && side->m2 != NULL; r++) {
+        float *own = side->m2 + r * dim;
+        double sum = 0;
+
+        for (size_t k = 0; k < dim; k++)
+            sum += (double)own[k];
+        for (size_t k = 0; k < dim; k++)
+            own[k] = (float)(sum / (double)dim);
+    }
+}
+
+static enum err turn(const struct rec_dsl t[2],
+                     const struct rec_dsl_side side[2])
+{
+    float *gram = mem_array(t[0].dim, sizeof(*gram));
+
+    if (gram == NULL)
+        return err_set(ERR_NOMEM, "no memory to turn vectors");
+    enum err e = rec_als_turn(side[1].x, t[1].rows, side[0].x, t[0].rows,
+                              t[0].dim, gram);
+
+    for (size_t k = 0; k < 2 && e == ERR_OK; k++)
+        begin_anew(&t[k], &side[k]);
+    free(gram);
+    return e;
+}
+
+enum err rec_dsl_steps(struct rec_dsl t[2], const struct rec_dsl_side side[2])
+{
+    t[0].step++;
+    t[1].step++;
+    if (!is_time(&t[0]))
+        return ERR_OK;
+    if (!t[0].begun)
+        ERR_TRY(turn(t, side));
+    move_now(&t[0], &side[0]);
+    move_now(&t[1], &side[1]);
+    return ERR_OK;
+}
+
+enum err rec_dsl_init_both(struct rec_dsl t[2], const struct rec_dsl_opts *o,
+                           uint64_t steps, const struct rec_data *d, size_t dim,
+                           struct mem_scratch *s)
+{
+    ERR_TRY(rec_dsl_init(&t[0], o, steps, d->n_users, dim, s));
+    return rec_dsl_init(&t[1], o, steps, d->n_items, dim, s);
+}
+
+void rec_dsl_take_both(const struct rec_dsl t[2], size_t first, size_t n,
+                       float *g)
+{
+    const size_t border = t[0].rows, end = first + n;
+    const size_t mid = border < first ? first : border < end ? border : end;
+
+    rec_dsl_take(&t[0], first, mid - first, g);
+    rec_dsl_take(&t[1], mid - border, end - mid, g + (mid - first) * t[0].dim);
+}
+
+enum err rec_dsl_step_both(struct rec_dsl t[2], float *x, float *m1, float *m2)
+{
+    const size_t items = t[0].rows * t[0].dim;
+
+    return rec_dsl_steps(
+        t, (const struct rec_dsl_side[2]){{x, m1, m2},
+                                          {x + items, m1 + items, m2 + items}});
+}
