@@ -23,6 +23,7 @@
 #include "attack/features.h"
 #include "attack/vmf.h"
 #include "base/mem.h"
+#include "base/par.h"
 #include "nn/nn.h"
 
 #define BATCH ((size_t)64)
@@ -393,8 +394,14 @@ static enum err run(const struct atk_case *c, struct atk_scores *out)
 {
     struct mem_scratch m = {0};
     struct net n = {.dim = c->items.dim + 1, .seed = c->seed};
+    const size_t threads = par_threads();
+
+    /* Layers of a hundred are too small to share: two threads wait for each
+     * other longer than one computes (docs/audit.md has the seconds). */
+    par_set_threads(1);
     const enum err e = attack(c, out, &m, &n);
 
+    par_set_threads(threads);
     nn_optim_free(n.o);
     nn_tape_free(n.learn);
     nn_tape_free(n.apply);

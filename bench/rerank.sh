@@ -4,7 +4,7 @@
 # RECD: the program (build/recd); DATA: the folder with gowalla/,
 # ml-1m-lightgcnpp/ and ml-1m/ (see data/README.md).  SEEDS=5, SETS, MODELS (as
 # compare takes them), FOLDS and OPTIONS narrow or widen it; VALID=1 measures on the
-# validation rows of MovieLens-1M, without which nothing was chosen.  First stages
+# validation rows of MovieLens-1M.  First stages
 # and lists are made once a seed for all models.  Needs python3 for the movies.
 set -e
 recd=${1:-build/recd}

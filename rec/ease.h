@@ -11,6 +11,16 @@
 #include "base/err.h"
 #include "rec/model.h"
 
+struct rec_ease_opts {
+    double reg, user_exponent;
+};
+
+/* What the pairs of a person of so many rows weigh, in units of
+ * rec_ease_unit(): whole numbers, that rows may come and go without a trace. */
+#define REC_EASE_ONE 1048576.0 /* 2^20 */
+uint64_t rec_ease_weight(const struct rec_ease_opts *o, size_t n_rows);
+double rec_ease_unit(const struct rec_ease_opts *o);
+
 /* Most columns of a correction: beyond, fitting again costs about as much. */
 #define REC_EASE_RANK_MAX 256
 

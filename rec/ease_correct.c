@@ -3,10 +3,11 @@
  *
  * P = (X^T X + reg I)^-1 lies in the model: P[i][j] = -B[i][j] P[j][j], and its
  * diagonal is kept.  Rows that leave change X^T X by V C V^T, one column v and
- * one number c a change: the row of a person who left (-1), of one who keeps
- * some the row before (-1) and after (+1), and a unit vector for an item that
- * leaves, with c without bound: what is left of P is then the inverse without
- * that item's row and column.  By Woodbury's identity, with U = P V,
+ * one number c a change: the row of a person who left (c is less what they
+ * weigh), of one who keeps some the row before (less) and after (more), and a
+ * unit vector for an item that leaves, with c without bound: what is left of P
+ * is then the inverse without that item's row and column.  By Woodbury's
+ * identity, with U = P V,
  *
  *   P' = P + U M U^T,   M = -(C^-1 + V^T U)^-1,
  *
@@ -60,9 +61,11 @@ static void add_column(struct changes *c, double inverse, const uint32_t *item,
     c->ptr[++c->m] = at;
 }
 
-/* How many of person u's rows stay, and whether one goes whose item stays. */
-static size_t kept_rows(const struct rec_data *d, size_t u, const uint8_t *keep,
-                        const uint8_t *gone, bool *changes)
+/* How many of person u's rows stay, and whether one goes whose item stays or
+ * the person weighs something else without those that go. */
+static size_t kept_rows(const struct rec_ease_opts *o, const struct rec_data *d,
+                        size_t u, const uint8_t *keep, const uint8_t *gone,
+                        bool *changes)
 {
     size_t n = 0;
 
@@ -71,10 +74,14 @@ static size_t kept_rows(const struct rec_data *d, size_t u, const uint8_t *keep,
         n += keep[r] != 0;
         *changes = *changes || (!keep[r] && !gone[d->item[r]]);
     }
+    if (rec_ease_weight(o, n) !=
+        rec_ease_weight(o, d->user_ptr[u + 1] - d->user_ptr[u]))
+        *changes = true;
     return n;
 }
 
-static enum err count_columns(const struct rec_data *d, const uint8_t *keep,
+static enum err count_columns(const struct rec_ease_opts *o,
+                              const struct rec_data *d, const uint8_t *keep,
                               const uint8_t *gone, size_t *m, size_t *entries)
 {
     *m = *entries = 0;
@@ -83,7 +90,7 @@ static enum err count_columns(const struct rec_data *d, const uint8_t *keep,
     *entries = *m;
     for (size_t u = 0; u < d->n_users; u++) {
         bool changes;
-        const size_t kept = kept_rows(d, u, keep, gone, &changes);
+        const size_t kept = kept_rows(o, d, u, keep, gone, &changes);
 
         if (changes) {
             *m += kept > 0 ? 2 : 1;
@@ -96,8 +103,15 @@ static enum err count_columns(const struct rec_data *d, const uint8_t *keep,
                          "%zu changes are more than ease corrects at once", *m);
 }
 
-static void fill_columns(struct changes *c, const struct rec_data *d,
-                         const uint8_t *keep, const uint8_t *gone)
+/* 1 / what a person of n rows weighs. */
+static double inverse_weight(const struct rec_ease_opts *o, size_t n)
+{
+    return 1 / ((double)rec_ease_weight(o, n) * rec_ease_unit(o));
+}
+
+static void fill_columns(struct changes *c, const struct rec_ease_opts *o,
+                         const struct rec_data *d, const uint8_t *keep,
+                         const uint8_t *gone)
 {
     for (uint32_t i = 0; i < d->n_items; i++) {
         if (gone[i])
@@ -106,12 +120,13 @@ static void fill_columns(struct changes *c, const struct rec_data *d,
     for (size_t u = 0; u < d->n_users; u++) {
         const size_t first = d->user_ptr[u], n = d->user_ptr[u + 1] - first;
         bool changes;
-        const size_t kept = kept_rows(d, u, keep, gone, &changes);
+        const size_t kept = kept_rows(o, d, u, keep, gone, &changes);
 
         if (changes)
-            add_column(c, -1, d->item + first, n, NULL);
+            add_column(c, -inverse_weight(o, n), d->item + first, n, NULL);
         if (changes && kept > 0)
-            add_column(c, 1, d->item + first, n, keep + first);
+            add_column(c, inverse_weight(o, kept), d->item + first, n,
+                       keep + first);
     }
 }
 
@@ -337,13 +352,13 @@ enum err rec_ease_correct(struct rec_model *m, const struct rec_data *d,
     size_t rank, entries;
     enum err e;
 
-    ERR_TRY(count_columns(d, keep, gone, &rank, &entries));
+    ERR_TRY(count_columns(m->opts, d, keep, gone, &rank, &entries));
     c.b = rec_model_array(m, "weights");
     c.diagonal = rec_model_array(m, "diagonal");
     if (!take(&c, &s, rank, entries)) {
         e = err_set(ERR_NOMEM, "no memory to correct ease");
     } else {
-        fill_columns(&c, d, keep, gone);
+        fill_columns(&c, m->opts, d, keep, gone);
         e = find_change(&c, gone);
     }
     if (e == ERR_OK)

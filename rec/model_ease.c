@@ -6,28 +6,31 @@
  * rows of B over a history.
  *
  * Source: Steck, Embarrassingly shallow autoencoders for sparse data, WWW
- * 2019, eq. 8.  Differs: nothing.
+ * 2019, eq. 8.  Differs: with --user-exponent p a person of n rows counts n^-p
+ * times in X^T X, in fixed point.
  *
- * X^T X are counts, added as whole numbers (exact in float below 2^24), so
- * the weights are a function of integers: their order of arrival, and rows
- * that came and went, leave no trace.
+ * X^T X are counts, added as whole numbers, so the weights are a function of
+ * integers: their order of arrival, and rows that came and went, leave no
+ * trace.
  */
 #include <stddef.h>
+#include <string.h>
 
 #include "base/cpu.h"
 #include "base/la.h"
+#include "base/mem.h"
 #include "base/par.h"
+#include "kernels/power.h"
 #include "rec/ease.h"
 #include "rec/model.h"
 
-struct ease_opts {
-    double reg;
-};
-
 static const struct opt rows[] = {
-    {"reg", 0, OPT_REAL, offsetof(struct ease_opts, reg), "0", 0, 1e9, "L",
+    {"reg", 0, OPT_REAL, offsetof(struct rec_ease_opts, reg), "0", 0, 1e9, "L",
      "ridge added to the co-occurrence counts; 0 = 5 times the mean number of "
-     "rows of an item"},
+     "rows of an item (of what they weigh)"},
+    {"user-exponent", 0, OPT_REAL,
+     offsetof(struct rec_ease_opts, user_exponent), "0", 0, 2, "P",
+     "a person's pairs weigh their number of rows to the power -P"},
     {.name = NULL},
 };
 
@@ -36,21 +39,46 @@ static double fit_bytes(const struct rec_data *d, const void *opts)
     const double n = (double)d->n_items;
 
     (void)opts;
-    return 4 * n * n + 24 * n + 8 * (double)d->n_users +
-           12 * (double)d->n_rows + 2048 * n + 4e6 * (double)par_threads();
+    return 4 * n * n + 24 * n + 16 * (double)d->n_users +
+           12 * (double)d->n_rows + 2048 * n +
+           (8 * n + 4e6) * (double)par_threads();
 }
 
-static float ridge(const struct ease_opts *o, const struct rec_data *d)
+uint64_t rec_ease_weight(const struct rec_ease_opts *o, size_t n_rows)
 {
+    if (o->user_exponent <= 0 || n_rows == 0)
+        return 1;
+    const double x = krn_power_f64((double)n_rows, -o->user_exponent);
+
+    return (uint64_t)(x * REC_EASE_ONE + 0.5) + (x * REC_EASE_ONE < 0.5);
+}
+
+double rec_ease_unit(const struct rec_ease_opts *o)
+{
+    return o->user_exponent > 0 ? 1 / REC_EASE_ONE : 1;
+}
+
+static float ridge(const struct rec_ease_opts *o, const struct rec_data *d)
+{
+    uint64_t sum = 0;
+
     if (o->reg > 0)
         return (float)o->reg;
-    return (float)(5 * (double)d->n_rows / (double)d->n_items);
+    for (size_t u = 0; u < d->n_users; u++) {
+        const size_t n = d->user_ptr[u + 1] - d->user_ptr[u];
+
+        sum += n * rec_ease_weight(o, n);
+    }
+    return (float)(5 * ((double)sum * rec_ease_unit(o)) / (double)d->n_items);
 }
 
 struct ease {
     const struct rec_data *d;
     const struct rec_counts *counts; /* or NULL: by the columns */
     struct rec_columns cols;
+    const uint64_t *weight; /* [n_users], or NULL: ones */
+    double unit;            /* of weights */
+    uint64_t *sum;          /* [threads][n]: a row of weights */
     float reg;
     float *b;        /* [n][n] */
     float *diagonal; /* [n] of P, which corrections need (rec/ease.h) */
@@ -70,6 +98,29 @@ static void count_task(void *arg, size_t i, size_t thread)
             row[*j] += 1.0f;
     }
     row[i] = (float)(e->cols.ptr[i + 1] - e->cols.ptr[i]) + e->reg;
+}
+
+/* The same where people weigh differently. */
+static void weigh_task(void *arg, size_t i, size_t thread)
+{
+    const struct ease *e = arg;
+    float *row = e->b + i * e->d->n_items;
+    uint64_t *sum = e->sum + thread * e->d->n_items;
+
+    memset(sum, 0, (i + 1) * sizeof(*sum));
+    for (size_t c = e->cols.ptr[i]; c < e->cols.ptr[i + 1]; c++) {
+        const uint32_t u = e->cols.user[c];
+        const uint32_t *j = e->d->item + e->d->user_ptr[u];
+
+        for (; *j <= i; j++) {
+            sum[*j] += e->weight[u];
+            if (*j == i)
+                break;
+        }
+    }
+    for (size_t j = 0; j <= i; j++)
+        row[j] = (float)((double)sum[j] * e->unit);
+    row[i] += e->reg;
 }
 
 static void weights_task(void *arg, size_t i, size_t thread)
@@ -92,7 +143,7 @@ static void counted_task(void *arg, size_t i, size_t thread)
 
     (void)thread;
     for (size_t j = 0; j <= i; j++)
-        row[j] = (float)rec_counts_at(e->counts, i, j);
+        row[j] = (float)((double)rec_counts_at(e->counts, i, j) * e->unit);
     row[i] += e->reg;
 }
 
@@ -100,11 +151,31 @@ static enum err ease_solve(struct ease *e)
 {
     const size_t n = e->d->n_items;
 
-    par_for(n, e->counts != NULL ? counted_task : count_task, e);
+    par_for(n,
+            e->counts != NULL   ? counted_task
+            : e->weight != NULL ? weigh_task
+                                : count_task,
+            e);
     ERR_TRY(la_spd_inverse(e->b, n));
     for (size_t i = 0; i < n; i++)
         e->diagonal[i] = e->b[i * n + i];
     par_for(n, weights_task, e);
+    return ERR_OK;
+}
+
+/* What each person weighs, and a row of sums for each thread. */
+static enum err weigh_people(struct ease *e, const struct rec_ease_opts *o,
+                             struct mem_scratch *s)
+{
+    const struct rec_data *d = e->d;
+    uint64_t *w = mem_take(s, d->n_users, 1, sizeof(*w));
+
+    e->sum = mem_take(s, par_threads(), d->n_items, sizeof(*e->sum));
+    if (s->failed)
+        return err_set(ERR_NOMEM, "no memory to weigh people for ease");
+    for (size_t u = 0; u < d->n_users; u++)
+        w[u] = rec_ease_weight(o, d->user_ptr[u + 1] - d->user_ptr[u]);
+    e->weight = w;
     return ERR_OK;
 }
 
@@ -114,7 +185,11 @@ static enum err fit_from(struct rec_model *m, const struct rec_data *d,
     const struct rec_array_spec spec[] = {
         {"diagonal", STO_F32, d->n_items, 1},
         {"weights", STO_F32, d->n_items, d->n_items}};
-    struct ease e = {.d = d, .counts = counts, .reg = ridge(m->opts, d)};
+    const struct rec_ease_opts *o = m->opts;
+    struct ease e = {
+        .d = d, .counts = counts, .unit = rec_ease_unit(o), .reg = ridge(o, d)};
+    struct mem_scratch s = {0};
+    enum err err = ERR_OK;
 
     if (d->n_users >= (size_t)1 << 24)
         return err_set(ERR_ARG, "ease counts at most 16,777,215 people "
@@ -122,10 +197,13 @@ static enum err fit_from(struct rec_model *m, const struct rec_data *d,
     ERR_TRY(rec_model_alloc(m, d, spec, 2));
     if (counts == NULL)
         ERR_TRY(rec_columns_build(&e.cols, d));
+    if (counts == NULL && o->user_exponent > 0)
+        err = weigh_people(&e, o, &s);
     e.b = rec_model_array(m, "weights");
     e.diagonal = rec_model_array(m, "diagonal");
-    const enum err err = ease_solve(&e);
-
+    if (err == ERR_OK)
+        err = ease_solve(&e);
+    mem_drop(&s);
     rec_columns_free(&e.cols);
     return err;
 }
@@ -145,9 +223,7 @@ static enum err fit_counts(struct rec_model *m, const struct rec_data *d,
 
 static uint64_t pair_weight(const void *opts, size_t n_rows)
 {
-    (void)opts;
-    (void)n_rows;
-    return 1;
+    return rec_ease_weight(opts, n_rows);
 }
 
 /* --- scoring ----------------------------------------------------------------
@@ -201,7 +277,7 @@ const struct rec_model_ops rec_model_ease = {
     .name = "ease",
     .help = "EASE: item-to-item ridge regression in closed form",
     .opts = rows,
-    .opts_bytes = sizeof(struct ease_opts),
+    .opts_bytes = sizeof(struct rec_ease_opts),
     .fit_bytes = fit_bytes,
     .fit = fit,
     .fit_counts = fit_counts,

@@ -12,7 +12,8 @@
  * .3 to the power of how far it is, which does not see what a click costs
  * below; diversity is one less the largest cosine of kinship (of features,
  * where lists have no items), not of categories; advantages are against lists
- * of the same person.
+ * of the same person; it learns by PPO, and half of its steps practise the
+ * preference that it serves by default.
  */
 #include <stdlib.h>
 
@@ -70,7 +71,7 @@ static const struct rec_slate_maker maker = {
     .kind = {.pointer = true,
              .pooled = true,
              .steered = true,
-             .loss = REC_SLATE_POLICY},
+             .loss = REC_SLATE_PPO},
     .judge = rec_judge_channels,
     .reward = reward,
 };

@@ -167,8 +167,7 @@ static void add_loss(struct rec_slate *g)
         }
         g->placed[k] = nn_tape_ids(g->tape, "placed", 1, &g->batch);
         cost[k] = nn_loss_ce(g->tape, g->logit[k], g->placed[k]);
-        if (g->kind->loss == REC_SLATE_PPO)
-            doubt[k] = nn_loss_entropy(g->tape, g->logit[k]);
+        doubt[k] = nn_loss_entropy(g->tape, g->logit[k]);
     }
     g->cost = stack(g, cost);
     nn_tape_keep(g->tape, g->cost);
@@ -179,12 +178,6 @@ static void add_loss(struct rec_slate *g)
     }
     struct nn_tensor *logp = nn_map_scale(g->tape, g->cost, -1, 0);
 
-    if (g->kind->loss == REC_SLATE_POLICY) {
-        g->loss = nn_reduce_sum(
-            g->tape, nn_loss_policy(g->tape, logp, g->worth, NULL), NULL);
-        g->loss = nn_map_scale(g->tape, g->loss, share, 0);
-        return;
-    }
     g->old = nn_tape_input(g->tape, "old", 2, shape);
     g->loss = nn_map_sub(
         g->tape,

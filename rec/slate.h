@@ -15,7 +15,6 @@
 enum rec_slate_loss {
     REC_SLATE_LABELS, /* cross entropy with what was taken, among what is left
                        */
-    REC_SLATE_POLICY, /* REINFORCE */
     REC_SLATE_PPO,    /* clipped at .1, entropy .001 */
 };
 

@@ -179,8 +179,6 @@ static enum err try_lists(struct lesson *l, struct rec_step *p, double wish)
         ERR_TRY(rec_slate_choose(g, &p->asked, draw_name(l, r), l->order[r]));
         ERR_TRY(l->w->how->reward(&l->judge, &p->asked, g->n, g->places,
                                   l->order[r], wish, l->reward[r]));
-        if (g->kind->loss != REC_SLATE_PPO)
-            continue;
         /* probabilities before the steps that these lists lead to */
         nn_tape_fill(g->tape, g->worth, 0);
         nn_tape_fill(g->tape, g->old, 0);
@@ -202,17 +200,17 @@ static enum err reward_step(void *arg, struct rec_step *p, uint64_t epoch,
     double wish = 1, last = 0;
 
     (void)epoch;
-    if (g->kind->steered) { /* a quarter of the steps at each end */
-        wish = 2 * rng_f64(l->seed, RNG_PROJECT, l->steps) - 0.5;
-        wish = wish < 0 ? 0 : wish > 1 ? 1 : wish;
-    }
+    /* half of the steps practise what it serves by default */
+    if (g->kind->steered)
+        wish = rng_f64(l->seed, RNG_PROJECT, 2 * l->steps) < 0.5
+                   ? l->w->wish
+                   : rng_f64(l->seed, RNG_PROJECT, 2 * l->steps + 1);
     rec_slate_steer(g, wish);
     ERR_TRY(try_lists(l, p, wish));
     for (size_t r = 0; r < REPEATS; r++) {
         advantages(l, r);
         nn_tape_set(g->tape, g->worth, l->worth);
-        if (g->kind->loss == REC_SLATE_PPO)
-            nn_tape_set(g->tape, g->old, l->old[r]);
+        nn_tape_set(g->tape, g->old, l->old[r]);
         ERR_TRY(rec_slate_follow(g, &p->asked, l->order[r], NULL));
         ERR_TRY(descend(l, &last));
         *loss += last / REPEATS;

@@ -40,6 +40,7 @@ static int drop_folders(void **state)
 }
 
 static const char *const with_reg[] = {"reg", "20", NULL};
+static const char *const weighed[] = {"reg", "2", "user-exponent", "0.5", NULL};
 
 static void train(const char *where, const char *model,
                   const char *const *options)
@@ -216,6 +217,10 @@ static void people_rows_items_and_batches_are_corrected(void **state)
     served_and_certified(row, 1, with_reg, 2e-5);
     served_and_certified(item, 1, with_reg, 2e-5);
     served_and_certified(batch, 6, with_reg, 2e-5);
+    served_and_certified(one, 1, weighed, 2e-5);
+    served_and_certified(row, 1, weighed, 2e-5); /* weighs more afterwards */
+    served_and_certified(item, 1, weighed, 2e-5);
+    served_and_certified(batch, 6, weighed, 2e-5);
 }
 
 /* More columns than are added row by row. */

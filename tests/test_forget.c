@@ -51,6 +51,8 @@ static int drop_folders(void **state)
 
 static const char *const few[] = {"dim", "8", "epochs", "3", NULL};
 
+static const char *const weighed[] = {"user-exponent", "0.5", NULL};
+
 static const char *const holes[] = {"dim",      "8",   "epochs", "3",
                                     "sparsity", "0.5", NULL};
 
@@ -99,6 +101,7 @@ static const struct watched {
     {"pairs-holes", "bpr", holes, 1, "hash", "mean", 0, 1},
     {"graph-holes", "lightgcn", holes, 2, "hash", "mean", 0, 1},
     {"lists-narrow", "rerank", narrow, 1, "hash", "mean", 0, 1},
+    {"ease-weighed", "ease", weighed, 1, "hash", "mean", 0, 1},
 };
 #define N_WATCHED (sizeof(watched) / sizeof(watched[0]))
 

@@ -138,6 +138,73 @@ static void scores_of_ease_are_sums_over_the_history(void **state)
     rec_data_free(&d);
 }
 
+/* Column j of B again, with people who weigh their number of rows to the
+ * power -1/2: an oracle in double, without fixed point. */
+static void people_of_ease_weigh_by_their_rows(void **state)
+{
+    struct rec_data d = case_data(USERS, N, 0.3, true, 1);
+    struct rec_model *m;
+    const struct rec_model_ops *ops;
+    static double c[N][N], a[N][N];
+    double most = 0;
+
+    (void)state;
+    assert_int_equal(rec_model_find("ease", &ops), ERR_OK);
+    assert_int_equal(rec_model_new(&m, ops), ERR_OK);
+    assert_int_equal(opt_assign(ops->opts, m->opts, "reg", "1.5"), ERR_OK);
+    assert_int_equal(opt_assign(ops->opts, m->opts, "user-exponent", "0.5"),
+                     ERR_OK);
+    assert_int_equal(rec_model_fit(m, &d, NULL), ERR_OK);
+    const float *b = rec_model_array(m, "weights");
+
+    memset(c, 0, sizeof(c));
+    for (size_t u = 0; u < d.n_users; u++) {
+        const size_t first = d.user_ptr[u], last = d.user_ptr[u + 1];
+
+        for (size_t r = first; r < last; r++) {
+            for (size_t s = first; s < last; s++)
+                c[d.item[r]][d.item[s]] += 1 / sqrt((double)(last - first));
+        }
+    }
+    for (size_t j = 0; j < N; j++) {
+        double x[N];
+
+        for (size_t i = 0; i < N; i++) {
+            for (size_t k = 0; k < N; k++) /* row and column j: nothing */
+                a[i][k] =
+                    i == j || k == j ? i == k : c[i][k] + (i == k ? 1.5 : 0);
+            x[i] = i == j ? 0 : c[i][j];
+        }
+        dense_solve(N, a, x);
+        for (size_t i = 0; i < N; i++)
+            most = fmax(most, fabs((double)b[i * N + j] - x[i]));
+    }
+    assert_true(most < 1e-5);
+
+    struct rec_counts counts;
+    struct rec_model *from;
+
+    assert_int_equal(rec_counts_new(&counts, N), ERR_OK);
+    for (size_t u = d.n_users; u-- > 0;) {
+        const size_t n = d.user_ptr[u + 1] - d.user_ptr[u];
+
+        rec_counts_change(
+            &counts,
+            &(struct rec_count_change){d.item + d.user_ptr[u], n,
+                                       ops->pair_weight(m->opts, n)},
+            1);
+    }
+    assert_int_equal(rec_model_new(&from, ops), ERR_OK);
+    memcpy(from->opts, m->opts, ops->opts_bytes);
+    assert_int_equal(rec_model_fit_counts(from, &d, &counts), ERR_OK);
+    assert_memory_equal(rec_model_array(from, "weights"), b,
+                        N * N * sizeof(float));
+    rec_model_free(from);
+    rec_counts_free(&counts);
+    rec_model_free(m);
+    rec_data_free(&d);
+}
+
 static void the_default_ridge_is_five_rows_per_item(void **state)
 {
     struct rec_data d = case_data(USERS, N, 0.3, false, 2);
@@ -329,6 +396,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ease_solves_the_normal_equations_of_each_item),
+        cmocka_unit_test(people_of_ease_weigh_by_their_rows),
         cmocka_unit_test(scores_of_ease_are_sums_over_the_history),
         cmocka_unit_test(the_default_ridge_is_five_rows_per_item),
         cmocka_unit_test(itemknn_keeps_the_nearest_of_the_dense_cosines),

@@ -317,11 +317,11 @@ static void slopes_of_generators(void **state)
     static const struct rec_slate_kind kinds[] = {
         {.lstm = true, .loss = REC_SLATE_LABELS},
         {.lstm = true, .loss = REC_SLATE_PPO},
-        {.pointer = true, .pooled = true, .loss = REC_SLATE_POLICY},
+        {.pointer = true, .pooled = true, .loss = REC_SLATE_PPO},
         {.pointer = true,
          .pooled = true,
          .steered = true,
-         .loss = REC_SLATE_POLICY}};
+         .loss = REC_SLATE_PPO}};
     struct rec_model *m = model_of("egr");
 
     (void)state;
