@@ -168,4 +168,23 @@ static inline bool case_digest(const char *dir, const char *name,
     return e == ERR_OK;
 }
 
+static inline void remove_folder(const char *path)
+{
+    char command[160];
+
+    (void)snprintf(command, sizeof(command), "rm -rf %s", path);
+    assert_int_equal(system(command), 0);
+}
+
+/* A new folder NAME-..., and the name of one beside it; 0 or -1. */
+static inline int case_folders(char *dir, size_t room, char *other,
+                               size_t other_room, const char *name)
+{
+    (void)snprintf(dir, room, "%s-XXXXXX", name);
+    if (mkdtemp(dir) == NULL)
+        return -1;
+    (void)snprintf(other, other_room, "%s-other", dir);
+    return 0;
+}
+
 #endif

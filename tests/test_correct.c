@@ -13,22 +13,10 @@
 
 static char dir[64], other[80];
 
-static void remove_folder(const char *path)
-{
-    char command[160];
-
-    (void)snprintf(command, sizeof(command), "rm -rf %s", path);
-    assert_int_equal(system(command), 0);
-}
-
 static int new_folders(void **state)
 {
     (void)state;
-    (void)snprintf(dir, sizeof(dir), "test-correct-XXXXXX");
-    if (mkdtemp(dir) == NULL)
-        return -1;
-    (void)snprintf(other, sizeof(other), "%s-other", dir);
-    return 0;
+    return case_folders(dir, sizeof(dir), other, sizeof(other), "test-correct");
 }
 
 static int drop_folders(void **state)

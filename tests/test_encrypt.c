@@ -24,18 +24,12 @@ static void shell(const char *format, const char *a, const char *b)
     assert_int_equal(system(command), 0);
 }
 
-static void remove_folder(const char *path)
-{
-    shell("rm -rf %s%s", path, "");
-}
-
 static int new_folders(void **state)
 {
     (void)state;
-    (void)snprintf(dir, sizeof(dir), "test-encrypt-XXXXXX");
-    if (mkdtemp(dir) == NULL)
+    if (case_folders(dir, sizeof(dir), other, sizeof(other), "test-encrypt") !=
+        0)
         return -1;
-    (void)snprintf(other, sizeof(other), "%s-other", dir);
     (void)snprintf(backup, sizeof(backup), "%s-backup", dir);
     return 0;
 }
