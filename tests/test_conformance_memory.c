@@ -4,46 +4,8 @@
 
 #include "base/par.h"
 #include "rec/rank.h"
+#include "tests/failing.h"
 #include "tests/model_cases.h"
-
-/* --- allocations that fail in turn ------------------------------------------
- */
-
-static long fail_at = -1; /* this allocation from now fails; -1: none */
-
-static bool fails_now(void)
-{
-    return fail_at >= 0 && fail_at-- == 0;
-}
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__real_aligned_alloc(size_t align, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-void *__wrap_aligned_alloc(size_t align, size_t n);
-
-void *__wrap_malloc(size_t n)
-{
-    return fails_now() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return fails_now() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-    return fails_now() ? NULL : __real_realloc(p, n);
-}
-
-void *__wrap_aligned_alloc(size_t align, size_t n)
-{
-    return fails_now() ? NULL : __real_aligned_alloc(align, n);
-}
 
 /* --- memory -----------------------------------------------------------------
  */
