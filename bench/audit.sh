@@ -87,12 +87,13 @@ faithful() {
 }
 
 honest() {
+    : "${ATTACKS:=population,lira,rmia,lists,st-mia,dl-mia}"
     for set in ${SETS:-ml-1m-lightgcnpp gowalla}; do
         "$recd" -q --store "$tmp/$set" import "$data/$set/train.txt" >/dev/null
         echo
         echo "$set, honest setting, ${REFERENCES:-16} references; area (95 % interval), accuracy, TPR at 1 % FPR, epsilon at least"
         echo
-        echo "| model | ${ATTACKS:=population,lira,rmia,lists,st-mia,dl-mia} |" | sed 's/,/ | /g'
+        echo "| model | $ATTACKS |" | sed 's/,/ | /g'
         echo "|---|$(echo "$ATTACKS" | sed 's/[^,]*/---/g; s/,/|/g')|"
         for m in ${MODELS:-pop itemknn ease ials bpr}; do
             "$recd" -q --store "$tmp/$set" train --model $m >/dev/null
