@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "nn/order.h"
+#include "rec/dsl.h"
 #include "rec/fold.h"
 #include "rec/model.h"
 #include "rec/stage.h"
@@ -23,6 +24,7 @@
 struct lfm_opts {
     int64_t dim, epochs;
     double lr, fall, reg;
+    struct rec_dsl_opts dsl;
 };
 
 #define AT(f) offsetof(struct lfm_opts, f)
@@ -36,6 +38,7 @@ static const struct opt rows[] = {
      "factor of --lr after each pass"},
     {"reg", 0, OPT_REAL, AT(reg), "0.01", 0, 1e3, "L",
      "weight decay of a step"},
+    REC_DSL_OPTS(struct lfm_opts),
     {.name = NULL},
 };
 
@@ -43,6 +46,8 @@ struct lfm {
     const struct rec_data *d;
     const struct lfm_opts *o;
     float *p, *q;
+    struct rec_dsl mask[2]; /* of p, of q; a person's rows are a step */
+    float *slope;           /* [dim] of the row at hand, upwards */
     uint32_t *order;
     uint8_t *met; /* [n_items] by the person at hand */
     uint64_t seed;
@@ -53,7 +58,9 @@ static double fit_bytes(const struct rec_data *d, const void *opts)
 {
     const struct lfm_opts *o = opts;
 
-    return 12 * (double)o->dim * (double)(d->n_users + d->n_items);
+    const double n = (double)(d->n_users + d->n_items);
+
+    return 12 * (double)o->dim * n + rec_dsl_bytes(&o->dsl, n, (double)o->dim);
 }
 
 /* First values, named by keys. */
@@ -68,18 +75,30 @@ static void start(float *x, const uint64_t *key, size_t n, size_t dim,
     }
 }
 
-/* The person's vector moves first; the item's sees it moved. */
-static void step(const struct lfm *f, float *p, uint32_t item, float target)
+/* Row r of x, which is one of f->p or f->q, towards `with`. */
+static void step_row(const struct lfm *f, const struct rec_dsl *mask, float *x,
+                     size_t r, const float *with, float gap)
 {
     const size_t dim = (size_t)f->o->dim;
-    const float reg = (float)f->o->reg, lr = f->lr;
-    float *q = f->q + item * dim;
-    const float gap = target - cpu_ops()->dot_f32(p, q, dim);
+    const float reg = (float)f->o->reg;
+    float *own = x + r * dim;
 
     for (size_t k = 0; k < dim; k++)
-        p[k] += lr * (gap * q[k] - reg * p[k]);
+        f->slope[k] = gap * with[k] - reg * own[k];
+    rec_dsl_take(mask, r, 1, f->slope);
     for (size_t k = 0; k < dim; k++)
-        q[k] += lr * (gap * p[k] - reg * q[k]);
+        own[k] += f->lr * f->slope[k];
+}
+
+/* The person's vector moves first; the item's sees it moved. */
+static void step(const struct lfm *f, uint32_t u, uint32_t item, float target)
+{
+    const size_t dim = (size_t)f->o->dim;
+    const float *p = f->p + u * dim, *q = f->q + item * dim;
+    const float gap = target - cpu_ops()->dot_f32(p, q, dim);
+
+    step_row(f, &f->mask[0], f->p, u, q, gap);
+    step_row(f, &f->mask[1], f->q, item, p, gap);
 }
 
 static void teach_person(const struct lfm *f, uint32_t u, uint64_t epoch)
@@ -88,7 +107,6 @@ static void teach_person(const struct lfm *f, uint32_t u, uint64_t epoch)
     const uint64_t stream = rng_derive(rng_derive(f->seed, RNG_NEGATIVE, epoch),
                                        RNG_NEGATIVE, d->user_key[u]);
     const size_t from = d->user_ptr[u], end = d->user_ptr[u + 1];
-    float *p = f->p + u * (size_t)f->o->dim;
 
     for (size_t r = from; r < end; r++)
         f->met[d->item[r]] = 1;
@@ -96,9 +114,9 @@ static void teach_person(const struct lfm *f, uint32_t u, uint64_t epoch)
         const uint32_t drawn =
             (uint32_t)rng_below(stream, RNG_NEGATIVE, r - from, d->n_items);
 
-        step(f, p, d->item[r], 1);
+        step(f, u, d->item[r], 1);
         if (!f->met[drawn])
-            step(f, p, drawn, 0);
+            step(f, u, drawn, 0);
     }
     for (size_t r = from; r < end; r++)
         f->met[d->item[r]] = 0;
@@ -116,8 +134,12 @@ static enum err teach(struct lfm *f, struct rec_model *m,
         f->lr *= (float)f->o->fall;
     for (uint64_t e = from; e < to && !stop; e++) {
         ERR_TRY(nn_order(f->order, f->d->user_key, f->d->n_users, f->seed, e));
-        for (size_t u = 0; u < f->d->n_users; u++)
+        for (size_t u = 0; u < f->d->n_users; u++) {
             teach_person(f, f->order[u], e);
+            ERR_TRY(rec_dsl_steps(
+                f->mask, (const struct rec_dsl_side[2]){{f->p, NULL, NULL},
+                                                        {f->q, NULL, NULL}}));
+        }
         f->lr *= (float)f->o->fall;
         m->epochs = e + 1;
         log_tick("training", e + 1, to, NULL);
@@ -138,15 +160,21 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
     const size_t dim = (size_t)o->dim;
     struct mem_scratch s = {0};
     struct lfm f = {.d = d, .o = o, .seed = m->seed};
+    const bool whole = o->dsl.sparsity <= 0;
 
+    ERR_TRY(rec_dsl_check(&o->dsl, m));
     ERR_TRY(rec_fold_alloc(m, d, dim));
     f.p = rec_model_array(m, "users");
     f.q = rec_model_array(m, "items");
     f.order = mem_take(&s, d->n_users, 1, sizeof(*f.order));
     f.met = mem_take(&s, d->n_items, 1, 1);
+    f.slope = mem_take(&s, dim, 1, sizeof(*f.slope));
     enum err e =
         s.failed ? err_set(ERR_NOMEM, "no memory to train lfm") : ERR_OK;
 
+    if (e == ERR_OK)
+        e = rec_dsl_init_both(f.mask, &o->dsl, (uint64_t)o->epochs * d->n_users,
+                              d, dim, &s);
     if (e == ERR_OK) {
         start(f.p, d->user_key, d->n_users, dim, m->seed);
         start(f.q, d->item_key, d->n_items, dim, ~m->seed);
@@ -157,12 +185,14 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
 
         e = rec_stage_begin(m, d, part, 2);
         if (e == ERR_OK)
-            e = teach(&f, m, watch);
+            e = teach(&f, m, whole ? watch : NULL);
         if (e == ERR_OK)
             e = rec_stage_end(m, d, part, 2);
     }
     mem_drop(&s);
-    return e == ERR_OK ? rec_fold_fit(m, d, dim) : e;
+    if (e != ERR_OK)
+        return e;
+    return whole ? rec_fold_fit(m, d, dim) : rec_fold_pack(m, d, dim);
 }
 
 extern const struct rec_model_ops rec_model_lfm;
@@ -178,4 +208,5 @@ const struct rec_model_ops rec_model_lfm = {
     .embed = rec_fold_embed,
     .item_vectors = rec_fold_items,
     .valid = rec_fold_valid,
+    .ready = rec_fold_ready,
 };

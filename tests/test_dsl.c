@@ -307,12 +307,12 @@ static void tables_with_holes_come_back(void **state)
 
 static void stages_have_no_masks(void **state)
 {
-    static const char *const names[] = {"bpr", "wmf", "lightgcn"};
+    static const char *const names[] = {"bpr", "wmf", "lightgcn", "lfm"};
     const struct rec_stage stage = {.epochs = 1, .all = 2};
     struct rec_data d = case_data(60, 30, 0.1, false, 4);
 
     (void)state;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
         const struct rec_model_ops *ops;
         struct rec_model *m;
 
