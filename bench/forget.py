@@ -13,7 +13,8 @@ the law means it; each takes everything: records, models, disk, certificate.
 Environment: MODELS (wmf,bpr,lightgcn), METHODS (rows of the table:
 0,1,2,3,4,5; empty: the figure alone),
 REQUESTS (100 interactions), PERSONS (20), RETRAIN (3: requests that retrain
-everything), SEEDS (3), SHARDS (1,5,10,20,50: of the figure; the table is K =
+everything), OTHERS (100: at most as many interactions, and a fifth as many
+persons, for rows other than RecEraser's), SEEDS (3), SHARDS (1,5,10,20,50: of the figure; the table is K =
 10), THREADS (2), PREFIX (words before each command that is timed),
 CLOCK (wall; cpu: processor seconds of the whole command instead, on a machine
 that others use; also in "model s"; with THREADS=1).  Seconds
@@ -152,14 +153,18 @@ def table(recd, base, rows, seeds, requests, persons):
           "ndcg@20 | training s | model s | ratio | one interaction s | ratio "
           "| one person s | p50 | p95 | ratio |\n|" + "---|" * 16)
     again = int(setting("RETRAIN", "3"))
+    others = int(setting("OTHERS", "100"))
     chosen = [int(m) for m in setting("METHODS", "0,1,2,3,4,5").split(",") if m]
     for model in setting("MODELS", "wmf,bpr,lightgcn").split(","):
         full = retrained = math.nan
         for name, which, method in [METHODS[m] for m in chosen]:
             few = which == 0
+            most, most_persons = (again, again) if few else (
+                (others, others // 5) if name != METHODS[3][0] else
+                (requests, persons))
             all_runs = [measure(recd, base, model, which, method, 10, seed,
-                                rows, min(requests, again) if few else requests,
-                                min(persons, again) if few else persons)
+                                rows, min(requests, most),
+                                min(persons, most_persons))
                         for seed in range(1, seeds + 1)]
             a = {k: [x for r in all_runs for x in r[k]] for k in all_runs[0]}
             if few:  # both kinds of request retrain all of it
