@@ -40,6 +40,11 @@ static const char *const lists[] = {
     "base", "ease", "also", "itemknn", "candidates", "8", "epochs",
     "2",    "dim",  "8",    "ranker",  "setrank",    NULL};
 
+static const char *const merged[] = {
+    "base",   "ease",  "also",   "itemknn,ials", "candidates",
+    "8",      "merge", "true",   "dim",          "8",
+    "epochs", "2",     "ranker", "setrank",      NULL};
+
 static const char *const on_public[] = {"encoder", "public", "adapters", "6",
                                         "active",  "2",      NULL};
 static const char *const learnt_heads[] = {
@@ -68,6 +73,7 @@ static const struct watched {
     {"lego-public", "legonet", on_public, 1, "hash", "mean", 0, 1},
     {"lego-heads", "legonet", learnt_heads, 1, "hash", "mean", 0, 1},
     {"lists", "rerank", lists, 1, "hash", "mean", 0, 1},
+    {"lists-merged", "rerank", merged, 1, "hash", "mean", 0, 1},
     {"ials-slices", "ials", few, 3, "hash", "mean", 0, 3},
     {"wmf-slices", "wmf", few, 2, "lsh", "mean", 0, 4},
     {"bpr-slices", "bpr", few, 2, "hash", "static", 0, 3},
