@@ -187,6 +187,14 @@ json_t *atk_report_json(const struct atk_report *r)
         (void)json_object_set_new(out, "bound", json_real(r->bound));
     (void)json_object_set_new(out, "audit", facts);
     (void)json_object_set_new(out, "attacks", attacks);
+    if (r->rows.n > 0)
+        (void)json_object_set_new(
+            out, "rows",
+            json_pack("{s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "rows",
+                      (json_int_t)r->rows.n, "models",
+                      (json_int_t)r->rows.models, "mean", r->rows.mean,
+                      "median", r->rows.median, "tenth", r->rows.tenth,
+                      "by_chance", r->rows.chance, "most", r->rows.most));
     return out;
 }
 
@@ -201,6 +209,8 @@ void atk_report_csv(const struct atk_report *r, FILE *out)
         if (r->judged[i].ran)
             fprintf(out, ",%s", r->judged[i].attack->name);
     }
+    if (r->rows.n > 0)
+        fputs(",row_score", out);
     putc('\n', out);
     for (size_t u = 0; u < p->n; u++) {
         csv_cell(out, p->id[u]);
@@ -209,6 +219,8 @@ void atk_report_csv(const struct atk_report *r, FILE *out)
             if (r->judged[i].ran)
                 fprintf(out, ",%.17g", r->judged[i].scores.target[u]);
         }
+        if (r->rows.n > 0)
+            fprintf(out, ",%.17g", r->rows.score[u]);
         putc('\n', out);
     }
 }

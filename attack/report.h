@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "attack/judge.h"
+#include "attack/row_score.h"
 #include "base/err.h"
 
 #define ATK_FACTS 24
@@ -29,8 +30,10 @@ struct atk_report {
     const struct atk_case *c;
     const struct atk_judged *judged; /* [n] */
     size_t n;
-    double bound;    /* an area that is not to be passed, or 0 */
-    char target[64]; /* name of the model, or "files" */
+    struct atk_row_scores rows; /* where single rows are in question; n == 0:
+                                   they are not */
+    double bound;               /* an area that is not to be passed, or 0 */
+    char target[64];            /* name of the model, or "files" */
 };
 
 /* One more fact; too many are a mistake of the program. */
@@ -48,7 +51,7 @@ const char *atk_report_verdict(const struct atk_report *r);
 /* NULL without memory. */
 json_t *atk_report_json(const struct atk_report *r);
 void atk_report_html(const struct atk_report *r, FILE *out);
-/* person,member,attack columns: one row a person. */
+/* person,member,attack columns (and row_score): one row a person. */
 void atk_report_csv(const struct atk_report *r, FILE *out);
 
 #endif

@@ -369,26 +369,15 @@ static int by_risk(const void *a, const void *b)
     return (x->user > y->user) - (x->user < y->user);
 }
 
-static void put_risk(FILE *out, const struct atk_judged *j,
-                     const struct atk_people *p)
+/* The ten people who come first in r. */
+static void put_most(FILE *out, const double *value, const char *head,
+                     const struct atk_people *p, const struct ranked *r)
 {
-    struct ranked *r = j->risk == NULL ? NULL : mem_array(p->n, sizeof(*r));
-
-    if (r == NULL)
-        return;
-    for (size_t u = 0; u < p->n; u++)
-        r[u] = (struct ranked){j->risk[u], u};
-    qsort(r, p->n, sizeof(*r), by_risk);
     fprintf(out,
-            "<h3>Single people</h3><p class=\"note\">Chance of membership that "
-            "this attack assigns, calibrated on the attacker's own people, if "
-            "one in two were a member: median %.2f; the surest tenth are above "
-            "%.2f. It is the attacker's belief, not the truth.</p>\n",
-            r[p->n / 2].risk, r[p->n / 10].risk);
-    fputs("<div class=\"wide\"><table><tr><th>most exposed</th><th "
-          "class=\"n\">chance</th><th>was</th><th class=\"n\">length of "
-          "history</th></tr>\n",
-          out);
+            "<div class=\"wide\"><table><tr><th>most exposed</th><th "
+            "class=\"n\">%s</th><th>was</th><th class=\"n\">length of "
+            "history</th></tr>\n",
+            head);
     for (size_t i = 0; i < 10 && i < p->n; i++) {
         const size_t u = r[i].user;
 
@@ -397,10 +386,61 @@ static void put_risk(FILE *out, const struct atk_judged *j,
         fprintf(out,
                 "</td><td class=\"n\">%.3f</td><td>%s</td><td "
                 "class=\"n\">%zu</td></tr>\n",
-                r[i].risk, p->member[u] ? "a member" : "no member",
+                value[u], p->member[u] ? "a member" : "no member",
                 p->hist_ptr[u + 1] - p->hist_ptr[u]);
     }
     fputs("</table></div>\n", out);
+}
+
+/* People by falling value, or NULL; free() it. */
+static struct ranked *rank_people(const double *value, size_t n)
+{
+    struct ranked *r = value == NULL ? NULL : mem_array(n, sizeof(*r));
+
+    for (size_t u = 0; u < n && r != NULL; u++)
+        r[u] = (struct ranked){value[u], u};
+    if (r != NULL)
+        qsort(r, n, sizeof(*r), by_risk);
+    return r;
+}
+
+static void put_risk(FILE *out, const struct atk_judged *j,
+                     const struct atk_people *p)
+{
+    struct ranked *r = rank_people(j->risk, p->n);
+
+    if (r == NULL)
+        return;
+    fprintf(out,
+            "<h3>Single people</h3><p class=\"note\">Chance of membership that "
+            "this attack assigns, calibrated on the attacker's own people, if "
+            "one in two were a member: median %.2f; the surest tenth are above "
+            "%.2f. It is the attacker's belief, not the truth.</p>\n",
+            r[p->n / 2].risk, r[p->n / 10].risk);
+    put_most(out, j->risk, "chance", p, r);
+    free(r);
+}
+
+static void put_rows(FILE *out, const struct atk_row_scores *s,
+                     const struct atk_people *p)
+{
+    struct ranked *r = rank_people(s->score, s->n);
+
+    if (r == NULL)
+        return;
+    fprintf(out,
+            "<h2 id=\"rows\">Single rows</h2><p>How well %zu other models tell "
+            "by their fit whether they learnt from a row: its privacy score is "
+            "ln of the ratio of right to wrong answers at the row's best "
+            "threshold (Li et al., RecSys 2025), which differential privacy of "
+            "epsilon would keep below epsilon.</p>\n<p class=\"note\">Mean "
+            "%.3f, median %.3f; one row in ten is above %.3f. A row that gives "
+            "nothing away has %.3f with so few models, since its threshold is "
+            "chosen on them; a row that is told wholly has %.3f. It "
+            "speaks of the recipe, not of the model that was attacked, and is "
+            "an estimate without a bound.</p>\n",
+            s->models, s->mean, s->median, s->tenth, s->chance, s->most);
+    put_most(out, s->score, "score", p, r);
     free(r);
 }
 
@@ -490,6 +530,7 @@ void atk_report_html(const struct atk_report *r, FILE *out)
     put_reading(out);
     for (size_t i = 0; i < r->n; i++)
         put_attack(out, r, &r->judged[i]);
+    put_rows(out, &r->rows, &r->c->target);
     fputs(
         "<h2>Limits</h2><p class=\"note\">A low figure says that these "
         "attacks failed on these people, not that the data is safe. The audit "

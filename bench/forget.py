@@ -60,7 +60,8 @@ def options_of(model, which, shards):
         return ["--batch", str(10240 // shards), "--epochs", "4", "--lr",
                 "0.03", "--start", "0.01", "--negatives", "64"]
     if model == "lightgcn":
-        return ["--epochs", "4" if which == 2 else "12", "--reg", "0.001"]
+        return ["--epochs", "4" if which == 2 else "12",
+                "--reg", "0.001" if which else "0.005"]
     return []
 
 

@@ -89,6 +89,7 @@ static enum err open_parts(struct rec_generators *g, const struct rec_model *m)
         if (strcmp(g->part[k]->ops->name, "itemknn") == 0)
             g->near = g->part[k];
     }
+    g->merge = o->merge;
     if (o->attributes)
         g->traits = &g->own;
     free(base);
@@ -252,6 +253,10 @@ static enum err make_asked(struct rec_lessons *ask, struct mem_scratch *s,
 
     if (e == ERR_OK)
         e = train_parts(&g, m, d);
+    if (e == ERR_OK && g.merge)
+        ask->before = mem_take_raw(s, d->n_users, ask->list, sizeof(uint32_t));
+    if (e == ERR_OK && s->failed)
+        e = err_set(ERR_NOMEM, "no memory for lists to order");
     if (e == ERR_OK)
         e = learn_kin(ask, s, m, d);
     if (e == ERR_OK)
@@ -384,10 +389,10 @@ struct serving {
 };
 
 static enum err serving_open(struct serving *w, const struct rec_model *m,
-                             size_t list, size_t features)
+                             size_t list)
 {
     *w = (struct serving){.key = NULL};
-    ERR_TRY(rec_batch_open(&w->b, &w->s, REC_ASK, list, features, m->n_items));
+    ERR_TRY(rec_batch_open(&w->b, &w->s, m->parts, list));
     w->mask = mem_take(&w->s, REC_ASK, list, sizeof(*w->mask));
     w->value = mem_take(&w->s, REC_ASK, list, sizeof(*w->value));
     w->key = mem_take(&w->s, REC_ASK, 1, sizeof(*w->key));
@@ -438,7 +443,7 @@ static enum err score(const struct rec_model *m, const struct rec_query *q,
     const size_t list = (size_t)o->candidates, w = rec_generators_features(g);
     struct rec_net k = {.n = 0};
     struct serving s;
-    enum err e = serving_open(&s, m, list, w);
+    enum err e = serving_open(&s, m, list);
 
     if (e == ERR_OK)
         e = rec_net_load(&k, m, w, REC_ASK);
@@ -455,11 +460,14 @@ static enum err score(const struct rec_model *m, const struct rec_query *q,
 }
 
 const struct rec_model *rec_rerank_base(const struct rec_model *m,
-                                        size_t *among)
+                                        size_t *among, bool *merged)
 {
+    const struct rec_rerank_opts *o = m->opts;
+
     if (m->ops != &rec_model_rerank || m->parts == NULL)
         return NULL;
-    *among = (size_t)((const struct rec_rerank_opts *)m->opts)->candidates;
+    *among = (size_t)o->candidates;
+    *merged = o->merge;
     return ((const struct rec_generators *)m->parts)->part[0];
 }
 

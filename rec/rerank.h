@@ -92,10 +92,11 @@ extern const struct rec_reranker *const rec_rerankers[];
 ERR_CHECK
 enum err rec_reranker_find(const char *name, const struct rec_reranker **out);
 
-/* The first stage of a trained re-ranker and how many of its items are ordered
- * anew (REC_LIST_MOST at most); NULL: m is none.  Lives as long as m. */
+/* The first stage of a trained re-ranker, how many items are ordered anew
+ * (REC_LIST_MOST at most), and whether others than the first stage bring some
+ * of them; NULL: m is none.  Lives as long as m. */
 const struct rec_model *rec_rerank_base(const struct rec_model *m,
-                                        size_t *among);
+                                        size_t *among, bool *merged);
 
 /* Serve m with another --trade than it was trained with (0..1).  ERR_ARG: m is
  * no re-ranker that has one. */

@@ -3,16 +3,17 @@
  * preference when serving.
  *
  * One generator for all preferences: the weights of its last layer come out of
- * a small network that reads the preference.  Reward of a place: preference
- * times what the evaluator says of its item and those below, in means of the
- * batch, and the rest times how unlike they are to what stands above them.
+ * a small network that reads the preference, and what is scored hangs on it.
+ * Reward of a place: preference times what the evaluator says of its item and
+ * those below, in means of the batch, and the rest times how unlike they are to
+ * what stands above them.
  *
  * Source: Chen et al., Controllable multi-objective re-ranking with policy
  * hypernetworks, KDD 2023.  Differs: the public code counts a later place with
  * .3 to the power of how far it is, which does not see what a click costs
  * below; diversity is one less the largest cosine of kinship (of features,
  * where lists have no items), not of categories; advantages are against lists
- * of the same person; it learns by PPO, and half of its steps practise the
+ * of the same person; it learns by PPO, and half of the lists practise the
  * preference that it serves by default.
  */
 #include <stdlib.h>
@@ -36,7 +37,7 @@ static float unlike(const float *alike, size_t n, const uint32_t *order,
 }
 
 static enum err reward(struct rec_judge *j, const struct rec_asked *a, size_t n,
-                       size_t places, const uint32_t *order, double wish,
+                       size_t places, const uint32_t *order, const double *wish,
                        float *out)
 {
     const size_t w = a->kin != NULL ? a->n_kin : j->features;
@@ -56,8 +57,8 @@ static enum err reward(struct rec_judge *j, const struct rec_asked *a, size_t n,
 
         rec_plain_alike(of + b * n * w, w, n, alike);
         for (size_t k = places; k-- > 0;) {
-            next = (float)(wish * (double)p[b * n + k] / mean) +
-                   (float)(1 - wish) * unlike(alike, n, order + b * n, k) +
+            next = (float)(wish[b] * (double)p[b * n + k] / mean) +
+                   (float)(1 - wish[b]) * unlike(alike, n, order + b * n, k) +
                    next;
             out[b * places + k] = next;
         }

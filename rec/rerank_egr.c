@@ -17,7 +17,7 @@
 #include "rec/slate.h"
 
 static enum err reward(struct rec_judge *j, const struct rec_asked *a, size_t n,
-                       size_t places, const uint32_t *order, double wish,
+                       size_t places, const uint32_t *order, const double *wish,
                        float *out)
 {
     float *p = mem_array(j->batch * n, sizeof(*p));

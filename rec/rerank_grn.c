@@ -63,7 +63,7 @@ static enum err others(struct rec_judge *j, const struct rec_asked *a, size_t n,
 }
 
 static enum err reward(struct rec_judge *j, const struct rec_asked *a, size_t n,
-                       size_t places, const uint32_t *order, double wish,
+                       size_t places, const uint32_t *order, const double *wish,
                        float *out)
 {
     struct mem_scratch s = {0};

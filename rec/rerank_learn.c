@@ -18,7 +18,8 @@
 
 /* The lists of a batch that hold a row of all that is not in A. */
 static void take_lessons(struct rec_lessons *t, const struct rec_batch *b,
-                         const struct rec_data *all, size_t first, size_t n)
+                         const struct rec_data *all, size_t parts, size_t first,
+                         size_t n)
 {
     const size_t list = t->list, row = list * t->features;
 
@@ -41,6 +42,9 @@ static void take_lessons(struct rec_lessons *t, const struct rec_batch *b,
                list * sizeof(*t->item));
         memcpy(t->past + t->n * REC_PAST, b->past + p * REC_PAST,
                REC_PAST * sizeof(*t->past));
+        if (t->before != NULL)
+            memcpy(t->before + t->n * list, b->own + p * parts * list,
+                   list * sizeof(*t->before));
         t->key[t->n++] = all->user_key[first + p];
     }
 }
@@ -102,8 +106,7 @@ enum err rec_lessons_add(struct rec_lessons *t, const struct rec_generators *g,
     struct mem_scratch room = {0};
     struct rec_batch b;
     uint32_t user[REC_ASK];
-    enum err e =
-        rec_batch_open(&b, &room, REC_ASK, t->list, t->features, a->n_items);
+    enum err e = rec_batch_open(&b, &room, g, t->list);
 
     for (size_t first = 0; first < a->n_users && e == ERR_OK;
          first += REC_ASK) {
@@ -117,7 +120,7 @@ enum err rec_lessons_add(struct rec_lessons *t, const struct rec_generators *g,
                                                a->item, a->value, a->time},
                            &b);
         if (e == ERR_OK)
-            take_lessons(t, &b, all, first, n);
+            take_lessons(t, &b, all, g->n, first, n);
     }
     mem_drop(&room);
     return e;

@@ -21,7 +21,7 @@ struct rec_rerank_opts {
     struct rec_thin_opts thin;
     int64_t places, trees, leaves, folds, kept, members;
     double trade, shrinkage;
-    bool faithful, attributes;
+    bool faithful, attributes, merge;
 };
 
 extern const struct opt rec_rerank_rows[];
@@ -100,6 +100,8 @@ struct rec_lessons {
     uint32_t *item;      /* [n][list], NN_PAD behind; or NULL */
     uint32_t *past;      /* [n][REC_PAST], NN_PAD behind; or NULL */
     size_t n_items;      /* that they are below */
+    uint32_t *before;    /* [n][list] the base's own lists, REC_NOBODY behind,
+                            where candidates are merged; or NULL */
     bool any_kin; /* kinship is wanted, whatever the model's re-ranker reads */
     const float *kin;   /* [n_items][REC_KIN], or NULL */
     float *mean, *unit; /* [features] */

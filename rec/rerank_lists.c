@@ -13,6 +13,7 @@
 
 #define LN2 0.69314718055994531
 #define NEAREST ((size_t)5)
+#define FUSED 61.0F /* of a first place; 60 and the rank, from 1 */
 
 static enum err no_memory(void)
 {
@@ -20,17 +21,21 @@ static enum err no_memory(void)
 }
 
 enum err rec_batch_open(struct rec_batch *b, struct mem_scratch *s,
-                        size_t people, size_t n, size_t features,
-                        size_t n_items)
+                        const struct rec_generators *g, size_t n)
 {
+    const size_t width = rec_generators_features(g);
+    const size_t n_items = g->part[0]->n_items;
+
     *b = (struct rec_batch){
         .n = n,
-        .item = mem_take(s, people, n, sizeof(*b->item)),
-        .len = mem_take(s, people, 1, sizeof(*b->len)),
-        .past = mem_take(s, people, REC_PAST, sizeof(*b->past)),
-        .x = mem_take(s, people, n * features, sizeof(*b->x)),
-        .first = mem_take_raw(s, people, n_items, sizeof(*b->first)),
+        .item = mem_take(s, REC_ASK, n, sizeof(*b->item)),
+        .len = mem_take(s, REC_ASK, 1, sizeof(*b->len)),
+        .past = mem_take(s, REC_ASK, REC_PAST, sizeof(*b->past)),
+        .x = mem_take(s, REC_ASK, n * width, sizeof(*b->x)),
+        .first = mem_take_raw(s, REC_ASK, n_items, sizeof(*b->first)),
     };
+    if (g->merge)
+        b->own = mem_take(s, REC_ASK * g->n, n, sizeof(*b->own));
     return s->failed ? no_memory() : ERR_OK;
 }
 
@@ -81,7 +86,7 @@ struct maker {
     const float *scores[REC_GENERATORS]; /* [people][n_items] */
     size_t n_items;
     struct krn_topk *top; /* [threads] */
-    struct ranked *order; /* [threads][n] */
+    struct ranked *order; /* [threads][generators * n] */
     uint16_t *slot; /* [threads][n_items] a candidate's place, from 1; else 0 */
     float *most;    /* [threads][n][NEAREST] of each candidate, descending */
     float *taste;   /* [threads][REC_KINDS_MOST] */
@@ -101,20 +106,98 @@ static int by_score(const void *a, const void *b)
     return (x->at > y->at) - (x->at < y->at);
 }
 
-static void pick(const struct maker *w, size_t p, size_t thread)
+/* The best of generator g; returns how many. */
+static size_t best_of(const struct maker *w, size_t p, size_t thread, size_t g,
+                      uint32_t *item)
 {
     const struct krn_ops *ops = cpu_ops();
     struct krn_topk *t = &w->top[thread];
-    uint32_t *item = w->out->item + p * w->out->n;
 
     *t = krn_topk_start(w->out->n, t->score, t->id);
     t->skip = w->q->item + w->q->ptr[p];
     t->skip_end = w->q->item + w->q->ptr[p + 1];
-    ops->topk_push_f32(t, w->scores[0] + p * w->n_items, 0, w->n_items);
+    ops->topk_push_f32(t, w->scores[g] + p * w->n_items, 0, w->n_items);
     ops->topk_sort_f32(t);
-    w->out->len[p] = t->n;
     for (size_t k = 0; k < w->out->n; k++)
         item[k] = k < t->n ? t->id[k] : REC_NOBODY;
+    return t->n;
+}
+
+/* What all generators' lists say of each item together: the sum of 1 / (FUSED +
+ * rank), found[generators * n]; returns how many items there are. */
+static size_t fuse(const struct maker *w, const uint32_t *own, uint16_t *slot,
+                   struct ranked *found)
+{
+    const size_t n = w->out->n, parts = w->g->n;
+    size_t all = 0;
+
+    for (size_t turn = 0; turn < n * parts; turn++) {
+        const uint32_t i = own[turn % parts * n + turn / parts];
+
+        if (i == REC_NOBODY)
+            continue;
+        if (slot[i] == 0) {
+            found[all] = (struct ranked){0, i};
+            slot[i] = (uint16_t)++all;
+        }
+        found[slot[i] - 1].score += 1 / (FUSED + (float)(turn / parts));
+    }
+    for (size_t k = 0; k < all; k++)
+        slot[found[k].at] = 0;
+    qsort(found, all, sizeof(*found), by_score);
+    return all;
+}
+
+/* Candidates from all generators, in the order of the base. */
+static size_t merge(const struct maker *w, size_t p, size_t thread,
+                    uint32_t *item)
+{
+    const float *base = w->scores[0] + p * w->n_items;
+    const size_t n = w->out->n, parts = w->g->n;
+    uint32_t *own = w->out->own + p * parts * n;
+    struct ranked *found = w->order + thread * n * parts;
+
+    for (size_t g = 0; g < parts; g++)
+        (void)best_of(w, p, thread, g, own + g * n);
+    const size_t all = fuse(w, own, w->slot + thread * w->n_items, found);
+    const size_t len = all < n ? all : n;
+
+    for (size_t k = 0; k < len; k++)
+        found[k].score = base[found[k].at];
+    qsort(found, len, sizeof(*found), by_score);
+    for (size_t k = 0; k < n; k++)
+        item[k] = k < len ? found[k].at : REC_NOBODY;
+    return len;
+}
+
+static float rank_feature(size_t r)
+{
+    return (float)(LN2 * krn_log2_f64((double)r + 1));
+}
+
+/* Ranks in the generators' own lists, for the first len candidates. */
+static void own_ranks(const struct maker *w, size_t p, size_t thread, float *x,
+                      size_t width)
+{
+    const size_t n = w->out->n, parts = w->g->n, len = w->out->len[p];
+    const uint32_t *item = w->out->item + p * n;
+    const uint32_t *own = w->out->own + p * parts * n;
+    uint16_t *slot = w->slot + thread * w->n_items;
+
+    for (size_t k = 0; k < len; k++)
+        slot[item[k]] = (uint16_t)(k + 1);
+    for (size_t g = 0; g < parts; g++) {
+        for (size_t k = 0; k < len; k++)
+            x[k * width + 2 * g + 1] = rank_feature(n);
+        for (size_t r = 0; r < n && own[g * n + r] != REC_NOBODY; r++) {
+            const size_t at = slot[own[g * n + r]];
+
+            if (at > 0)
+                x[(at - 1) * width + 2 * g + 1] = rank_feature(r);
+        }
+    }
+    for (size_t k = 0; k < len; k++)
+        slot[item[k]] = 0;
 }
 
 /* The two features of generator g, for the first len candidates. */
@@ -142,7 +225,7 @@ static void of_generator(const struct maker *w, size_t p, size_t g,
         float *to = x + order[r].at * width + 2 * g;
 
         to[0] = (float)(((double)order[r].score - mean) * unit);
-        to[1] = (float)(LN2 * krn_log2_f64((double)r + 1));
+        to[1] = rank_feature(r);
     }
 }
 
@@ -229,11 +312,15 @@ static void list_task(void *arg, size_t p, size_t thread)
     float *x = w->out->x + p * n * width, *more = x + 2 * w->g->n + 3;
     const size_t met = w->q->ptr[p + 1] - w->q->ptr[p];
 
-    pick(w, p, thread);
+    w->out->len[p] = w->g->merge
+                         ? merge(w, p, thread, w->out->item + p * n)
+                         : best_of(w, p, thread, 0, w->out->item + p * n);
     take_past(w->q, p, w->out->past + p * REC_PAST);
     memset(x, 0, n * width * sizeof(*x));
     for (size_t g = 0; g < w->g->n; g++)
-        of_generator(w, p, g, w->order + thread * n, x, width);
+        of_generator(w, p, g, w->order + thread * n * w->g->n, x, width);
+    if (w->g->merge)
+        own_ranks(w, p, thread, x, width);
     for (size_t k = 0; k < w->out->len[p]; k++) {
         const uint32_t i = w->out->item[p * n + k];
         float *to = x + k * width + 2 * w->g->n;
@@ -263,7 +350,7 @@ enum err rec_lists_make(const struct rec_generators *g,
         .n_items = n_items,
         .scores = {out->first},
         .top = mem_take(&s, par_threads(), 1, sizeof(*w.top)),
-        .order = mem_take(&s, par_threads(), out->n, sizeof(*w.order)),
+        .order = mem_take(&s, par_threads() * g->n, out->n, sizeof(*w.order)),
         .slot = mem_take(&s, par_threads(), n_items, sizeof(*w.slot)),
         .most = mem_take(&s, par_threads(), out->n * NEAREST, sizeof(*w.most)),
         .taste = mem_take(&s, par_threads(), REC_KINDS_MOST, sizeof(*w.taste)),

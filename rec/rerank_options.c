@@ -17,6 +17,9 @@ const struct opt rec_rerank_rows[] = {
      "what orders the lists (`recd list rerankers`)"},
     {"candidates", 0, OPT_INT, AT(candidates), "50", 2, 500, "N",
      "items of a list"},
+    {"merge", 0, OPT_BOOL, AT(merge), NULL, 0, 0, NULL,
+     "candidates are the best of all lists, the base's and those of --also, by "
+     "reciprocal rank fusion"},
     {"share", 0, OPT_REAL, AT(share), "0.2", 0.01, 0.9, "X",
      "of each person's rows: what the network learns to find"},
     {"folds", 0, OPT_INT, AT(folds), "1", 1, 20, "N",
@@ -57,7 +60,7 @@ const struct opt rec_rerank_rows[] = {
 
 extern const struct rec_model_ops rec_model_rerank;
 
-#define READ_BY_ALL "base also ranker candidates share folds attributes"
+#define READ_BY_ALL "base also ranker candidates merge share folds attributes"
 #define READ_BY_PASS                                                           \
     "epochs dim batch rate drop decay members sparsity pattern schedule levels"
 #define READ_BY_FAITHFUL "epochs batch rate drop decay members"
@@ -98,6 +101,9 @@ enum err rec_rerank_check(const struct rec_model *m)
                            r->name, o->ranker,
                            o->faithful ? " --faithful" : "");
     }
+    if (o->merge && o->also[strspn(o->also, ",")] == '\0')
+        return err_set(ERR_ARG, "--merge means nothing without models in "
+                                "--also, whose candidates it takes");
     if (o->members > 1 && o->thin.sparsity > 0)
         return err_set(ERR_ARG, "--members is for dense networks: --sparsity "
                                 "keeps one");

@@ -55,6 +55,8 @@ static struct nn_tensor *steering(struct rec_slate *g, size_t dim)
 {
     struct nn_tensor *v = nn_linear(g->tape, g->wish, "gen/wish", dim, NN_RELU);
 
+    /* or each of dim inputs would move a weight at every step */
+    v = nn_map_scale(g->tape, v, 1 / sqrt((double)dim), 0);
     v = nn_linear(g->tape, v, "net/out", dim, NN_NONE);
     return nn_shape_as(g->tape, v, 3, (size_t[]){g->batch, dim, 1});
 }
@@ -67,6 +69,9 @@ static struct nn_tensor *place_scores(struct rec_slate *g,
 {
     struct nn_tensor *z = nn_linear(g->tape, state, "gen/now", dim, NN_NONE);
 
+    if (g->wish != NULL)
+        z = nn_map_add(g->tape, z,
+                       nn_linear_free(g->tape, g->wish, "gen/aim", dim));
     z = nn_map_add(g->tape, items, nn_shape_repeat(g->tape, z, 1, g->n));
     z = nn_map(g->tape, z, g->kind->pointer ? NN_TANH : NN_RELU);
     if (!g->kind->pointer)
@@ -225,11 +230,11 @@ void rec_slate_close(struct rec_slate *g)
     *g = (struct rec_slate){.n = 0};
 }
 
-void rec_slate_steer(struct rec_slate *g, double wish)
+void rec_slate_steer(struct rec_slate *g, const double *wish)
 {
     for (size_t b = 0; b < g->batch && g->wish != NULL; b++) {
-        nn_tape_put(g->tape, g->wish, 2 * b, wish);
-        nn_tape_put(g->tape, g->wish, 2 * b + 1, 1 - wish);
+        nn_tape_put(g->tape, g->wish, 2 * b, wish[b]);
+        nn_tape_put(g->tape, g->wish, 2 * b + 1, 1 - wish[b]);
     }
 }
 

@@ -60,8 +60,8 @@ enum err rec_slate_open(struct rec_slate *g, struct nn_params *params,
                         size_t features, bool training);
 void rec_slate_close(struct rec_slate *g);
 
-/* The preference that a steered generator follows: wish in 0..1. */
-void rec_slate_steer(struct rec_slate *g, double wish);
+/* The preferences that a steered generator follows: wish[batch] in 0..1. */
+void rec_slate_steer(struct rec_slate *g, const double *wish);
 
 /*
  * order[batch][n]: chosen one after the other, the best each time, or (draw
@@ -85,13 +85,13 @@ void rec_slate_values(const struct rec_slate *g, const uint32_t *order,
 
 /*
  * Rewards of places: reward[batch][places] of lists in `order`, by a judge
- * that has learnt (and whatever else there is in `a`); wish: see
+ * that has learnt (and whatever else there is in `a`); wish[batch]: see
  * rec_slate_steer().
  */
 typedef enum err rec_slate_reward(struct rec_judge *j,
                                   const struct rec_asked *a, size_t n,
                                   size_t places, const uint32_t *order,
-                                  double wish, float *reward);
+                                  const double *wish, float *reward);
 
 /* A generator as a re-ranker: what its file says. */
 struct rec_slate_maker {

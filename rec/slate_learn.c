@@ -20,7 +20,8 @@
 struct own {
     struct rec_slate g;
     const struct rec_slate_maker *how;
-    double wish;     /* when serving */
+    double trade;    /* preference when serving */
+    double *wish;    /* [batch] */
     uint64_t draw;   /* 0: the best each time */
     uint32_t *order; /* [batch][n] */
 };
@@ -35,10 +36,11 @@ enum err rec_slate_ways_open(struct rec_net *k, const struct rec_model *m,
         return err_set(ERR_NOMEM, "no memory for a generator of lists");
     k->own = w;
     *w = (struct own){.how = how,
-                      .wish = o->trade,
+                      .trade = o->trade,
+                      .wish = mem_array(k->batch, sizeof(*w->wish)),
                       .draw = o->faithful ? m->seed | 1 : 0,
                       .order = mem_array(k->batch * k->n, sizeof(*w->order))};
-    if (w->order == NULL)
+    if (w->order == NULL || w->wish == NULL)
         return err_set(ERR_NOMEM, "no memory for a generator of lists");
     return rec_slate_open(&w->g, k->params, &how->kind, o, k->batch, k->n,
                           k->features, training);
@@ -52,6 +54,7 @@ void rec_slate_ways_close(struct rec_net *k)
         return;
     rec_slate_close(&w->g);
     free(w->order);
+    free(w->wish);
     free(w);
 }
 
@@ -60,6 +63,8 @@ enum err rec_slate_ways_order(struct rec_net *k, const struct rec_asked *a,
 {
     struct own *w = k->own;
 
+    for (size_t b = 0; b < w->g.batch; b++)
+        w->wish[b] = w->trade;
     rec_slate_steer(&w->g, w->wish);
     nn_tape_training(w->g.tape, false);
     ERR_TRY(rec_slate_choose(&w->g, a, w->draw, w->order));
@@ -169,7 +174,7 @@ static void advantages(struct lesson *l, size_t repeat)
 }
 
 /* Lists of its own, and what the judge says of them. */
-static enum err try_lists(struct lesson *l, struct rec_step *p, double wish)
+static enum err try_lists(struct lesson *l, struct rec_step *p)
 {
     struct rec_slate *g = &l->w->g;
 
@@ -178,7 +183,7 @@ static enum err try_lists(struct lesson *l, struct rec_step *p, double wish)
     for (size_t r = 0; r < REPEATS; r++) {
         ERR_TRY(rec_slate_choose(g, &p->asked, draw_name(l, r), l->order[r]));
         ERR_TRY(l->w->how->reward(&l->judge, &p->asked, g->n, g->places,
-                                  l->order[r], wish, l->reward[r]));
+                                  l->order[r], l->w->wish, l->reward[r]));
         /* probabilities before the steps that these lists lead to */
         nn_tape_fill(g->tape, g->worth, 0);
         nn_tape_fill(g->tape, g->old, 0);
@@ -192,21 +197,30 @@ static enum err try_lists(struct lesson *l, struct rec_step *p, double wish)
     return ERR_OK;
 }
 
+/* Half of the lists practise what it serves by default. */
+static void draw_wishes(struct lesson *l, const uint64_t *key)
+{
+    const uint64_t name = rng_derive(l->seed, RNG_PROJECT, l->steps);
+
+    for (size_t b = 0; b < l->w->g.batch; b++) {
+        const double u = rng_f64(name, RNG_PROJECT, key[b]);
+
+        l->w->wish[b] = u < 0.5 ? l->w->trade : 2 * u - 1;
+    }
+    rec_slate_steer(&l->w->g, l->w->wish);
+}
+
 static enum err reward_step(void *arg, struct rec_step *p, uint64_t epoch,
                             double *loss)
 {
     struct lesson *l = arg;
     struct rec_slate *g = &l->w->g;
-    double wish = 1, last = 0;
+    double last = 0;
 
     (void)epoch;
-    /* half of the steps practise what it serves by default */
     if (g->kind->steered)
-        wish = rng_f64(l->seed, RNG_PROJECT, 2 * l->steps) < 0.5
-                   ? l->w->wish
-                   : rng_f64(l->seed, RNG_PROJECT, 2 * l->steps + 1);
-    rec_slate_steer(g, wish);
-    ERR_TRY(try_lists(l, p, wish));
+        draw_wishes(l, p->key);
+    ERR_TRY(try_lists(l, p));
     for (size_t r = 0; r < REPEATS; r++) {
         advantages(l, r);
         nn_tape_set(g->tape, g->worth, l->worth);

@@ -482,6 +482,11 @@ int cmd_audit_forgotten(const struct cmd_common *c,
         e = err_set(ERR_ARG, "--certificate N goes with --histories FILE: the "
                              "rows of the forgotten people, from their own "
                              "copy (without both, a rehearsal)");
+    else if (how->references > REFS_MOST)
+        e = err_set(ERR_ARG,
+                    "--references %lld: `recd audit forgotten` keeps them all "
+                    "in memory, %d at most",
+                    (long long)how->references, REFS_MOST);
     if (e == ERR_OK)
         e = cmd_audit_load(&w.a, c, how->name);
     if (e == ERR_OK)

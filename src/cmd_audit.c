@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attack/alike.h"
 #include "attack/dl_faithful.h"
 #include "attack/report.h"
 #include "attack/serve.h"
@@ -36,7 +37,7 @@ static const struct opt rows[] = {
      "N", "of dl-mia's encoders, other phases in proportion; published: 200"},
     {"name", 0, OPT_TEXT, AT(name), NULL, 0, 0, "NAME",
      "the model whose way of training is audited (else the only one)"},
-    {"references", 0, OPT_INT, AT(refs), "16", 2, 64, "N",
+    {"references", 0, OPT_INT, AT(refs), "16", 2, 1000, "N",
      "models to train on other people, for comparison"},
     {"people", 0, OPT_INT, AT(people), "200", 10, 1e6, "N",
      "forgotten: people to rehearse with"},
@@ -314,6 +315,31 @@ static enum err case_of_model(const struct cmd_common *common,
     return e;
 }
 
+/* What can be counted of either side, and where they differ. */
+static enum err note_sides(struct atk_report *r, const struct atk_case *c)
+{
+    struct atk_alike a;
+    char text[300];
+
+    ERR_TRY(atk_alike(&a, &c->target, &c->shadow, c->items.n));
+    atk_counted_say(&a.target, !c->no_lists, text, sizeof(text));
+    atk_report_fact(r, "target, counted", "%s", text);
+    if (c->shadow.n == 0)
+        return ERR_OK;
+    atk_counted_say(&a.shadow, !c->no_lists, text, sizeof(text));
+    atk_report_fact(r, "shadow, counted", "%s", text);
+    atk_report_fact(r, "shadow and target",
+                    "%zu items are in histories of both, %zu of the target's "
+                    "and %zu of the shadow's are not; %zu people are on both "
+                    "sides%s",
+                    a.both, a.target.met - a.both, a.shadow.met - a.both,
+                    a.people,
+                    a.people > 0 ? ": the attacker knows their membership in "
+                                   "the shadow"
+                                 : "");
+    return ERR_OK;
+}
+
 /* --- the whole ------------------------------------------------------------ */
 
 static void say(const struct atk_judged *j)
@@ -332,6 +358,14 @@ static void say(const struct atk_judged *j)
     putchar('\n');
     if (!j->trusted)
         printf("%-12s %s\n", "", j->doubt);
+}
+
+static void say_rows(const struct atk_row_scores *s)
+{
+    if (s->n > 0)
+        printf("%-12s score %.3f on average, %.3f by chance; one in ten above "
+               "%.3f\n",
+               "single rows", s->mean, s->chance, s->tenth);
 }
 
 static void say_verdict(const struct atk_report *r)
@@ -427,22 +461,31 @@ static int membership(const struct cmd_common *c, bool files)
                         attacked.shadow.n);
         atk_report_fact(&r, "made by", "recd %s, seed %lld", PACKAGE_VERSION,
                         (long long)c->seed);
+        e = note_sides(&r, &attacked);
+    }
+    if (e == ERR_OK) {
         attacked.faithful = v.faithful;
         attacked.epochs = (size_t)v.faithful_epochs;
         e = judge_all(&chosen, &r, judged, &canaries);
     }
+    if (e == ERR_OK && attacked.no_lists)
+        e = atk_row_scores(&r.rows, &attacked.of_target, attacked.target.key,
+                           attacked.target.n, attacked.seed);
     if (e == ERR_OK)
         e = write_files(&r);
     for (size_t i = 0; i < r.n && e == ERR_OK && !c->json; i++)
         say(&judged[i]);
-    if (e == ERR_OK && !c->json)
+    if (e == ERR_OK && !c->json) {
+        say_rows(&r.rows);
         say_verdict(&r);
+    }
     if (e == ERR_OK && c->json)
         say_json(&r, cmd_ui_now() - start);
     if (e == ERR_OK && strcmp(atk_report_verdict(&r), "leaks") == 0)
         status = CMD_NO;
     for (size_t i = 0; i < r.n; i++)
         atk_judged_free(&judged[i]);
+    atk_row_scores_free(&r.rows);
     free(judged);
     atk_case_free(&attacked);
     atk_case_free(&canaries);

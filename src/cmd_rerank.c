@@ -217,8 +217,8 @@ static enum err train_on_store(const struct cmd_common *c)
  * are ready. */
 static enum err check_ready(void)
 {
-    static const char *const made[] = {"base", "also", "candidates", "share",
-                                       "folds"};
+    static const char *const made[] = {"base",  "also",  "candidates",
+                                       "merge", "share", "folds"};
 
     for (const struct opt *r = model->ops->opts; r->name != NULL; r++) {
         for (size_t i = 0; i < sizeof(made) / sizeof(*made); i++) {

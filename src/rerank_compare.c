@@ -89,13 +89,35 @@ static enum err read_models(struct compared *w, const struct rec_model *all)
 /* --- figures ---------------------------------------------------------------
  */
 
-/* Mean figures of everybody's lists by score (NULL: as they are). */
+/* The list of person u by score (NULL: the first stage's own); returns its
+ * length. */
+static size_t list_of(const struct rec_lessons *t, const float *score, size_t u,
+                      uint32_t *list)
+{
+    struct rec_placed placed[REC_LIST_MOST];
+    const uint32_t *item = t->item + u * t->list;
+    size_t n = 0;
+
+    if (score == NULL && t->before != NULL) {
+        for (; n < t->list && t->before[u * t->list + n] != REC_NOBODY; n++)
+            list[n] = t->before[u * t->list + n];
+        return n;
+    }
+    for (; n < t->list && t->mask[u * t->list + n] > 0; n++)
+        placed[n] = (struct rec_placed){
+            score != NULL ? score[u * t->list + n] : -(float)n, (uint32_t)n};
+    qsort(placed, n, sizeof(*placed), rec_by_place);
+    for (size_t k = 0; k < n; k++)
+        list[k] = item[placed[k].at];
+    return n;
+}
+
+/* Mean figures of everybody's lists by score (NULL: the first stage's own). */
 static void measure(const struct compared *w, const float *score,
                     struct order *out)
 {
     const struct rec_lessons *t = &w->job.ask.t;
     const struct rec_data *test = &w->test;
-    struct rec_placed placed[REC_LIST_MOST];
     uint32_t list[REC_LIST_MOST];
     double one[REC_METRICS];
 
@@ -103,17 +125,11 @@ static void measure(const struct compared *w, const float *score,
     for (size_t u = 0; u < test->n_users; u++) {
         const size_t from = test->user_ptr[u], rows = test->user_ptr[u + 1];
         const size_t lost = test->lost != NULL ? test->lost[u] : 0;
-        size_t n = 0;
 
         if (rows - from + lost == 0)
             continue;
-        for (; n < t->list && t->mask[u * t->list + n] > 0; n++)
-            placed[n] = (struct rec_placed){
-                score != NULL ? score[u * t->list + n] : -(float)n,
-                (uint32_t)n};
-        qsort(placed, n, sizeof(*placed), rec_by_place);
-        for (size_t k = 0; k < n; k++)
-            list[k] = t->item[u * t->list + placed[k].at];
+        const size_t n = list_of(t, score, u, list);
+
         for (size_t c = 0; c < w->n_cuts; c++) {
             rec_metrics_one(list, n, test->item + from, rows - from, lost,
                             w->cut[c], one);

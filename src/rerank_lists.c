@@ -2,8 +2,9 @@
  * src/rerank_lists.c - what LibRerank's evaluation says of a first stage's
  * lists and of their new order: hits, and how different neighbours are.
  *
- * Only the first stage's candidates are looked at, so that these figures can be
- * compared with those of ready-made lists (rec/ready.h).
+ * Only the candidates are looked at, so that these figures can be compared with
+ * those of ready-made lists (rec/ready.h).  Merged candidates are the first of
+ * the re-ranker's own lists; the first stage's scores say how it has them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,10 @@
 
 #include "rec/rank.h"
 #include "rec/ready.h"
+#include "rec/score.h"
 #include "src/rerank.h"
+
+#define ASK ((size_t)64) /* people whose scores are held at once */
 
 struct listed {
     struct mem_scratch s;
@@ -116,8 +120,59 @@ static void add_list(struct listed *w, const struct rec_data *test, size_t u,
         w->place[now[k]] = 0;
 }
 
+/* The items of a list by score, equal ones by number (rec/rank.h). */
+static void sort_by(const float *score, const uint32_t *item, size_t list,
+                    uint32_t *out)
+{
+    struct rec_placed order[REC_LIST_MOST];
+    size_t n = 0;
+
+    for (; n < list && item[n] != REC_NOBODY; n++)
+        order[n] = (struct rec_placed){score[item[n]], item[n]};
+    qsort(order, n, sizeof(*order), rec_by_place);
+    for (size_t k = 0; k < list; k++)
+        out[k] = k < n ? order[k].at : REC_NOBODY;
+}
+
+/* The new lists in the first stage's order. */
+static enum err order_by_base(struct listed *w, const struct rec_model *base,
+                              const struct rec_data *train)
+{
+    const size_t list = w->l.t.list;
+    struct mem_scratch s = {0};
+    float *score = mem_take_raw(&s, ASK, base->n_items, sizeof(*score));
+    float *vec = mem_take(&s, ASK, rec_scores_room(base), sizeof(*vec));
+    enum err e = s.failed ? err_set(ERR_NOMEM, "no memory for lists to measure")
+                          : ERR_OK;
+
+    for (size_t first = 0; first < train->n_users && e == ERR_OK;
+         first += ASK) {
+        const size_t left = train->n_users - first, n = left < ASK ? left : ASK;
+        uint32_t user[ASK];
+
+        for (size_t p = 0; p < n; p++)
+            user[p] = (uint32_t)(first + p);
+        e = rec_scores(base,
+                       &(struct rec_query){n, user, train->user_ptr + first,
+                                           train->item, train->value,
+                                           train->time},
+                       score, vec);
+        for (size_t p = 0; p < n && e == ERR_OK; p++) {
+            const size_t u = first + p, at = u * list;
+
+            if (train->user_ptr[u] == train->user_ptr[u + 1])
+                memcpy(w->old + at, w->new + at, list * sizeof(*w->old));
+            else
+                sort_by(score + p * base->n_items, w->new + at, list,
+                        w->old + at);
+        }
+    }
+    mem_drop(&s);
+    return e;
+}
+
 static enum err make_lists(struct listed *w, const struct rec_model *m,
-                           const struct rec_model *base,
+                           const struct rec_model *base, bool merged,
                            const struct rec_data *train,
                            const struct rec_data *test,
                            const uint32_t *category)
@@ -128,8 +183,10 @@ static enum err make_lists(struct listed *w, const struct rec_model *m,
         w->l.category = mem_take(&w->s, n, list, sizeof(*w->l.category));
     if (w->s.failed)
         return err_set(ERR_NOMEM, "no memory for lists to measure");
-    ERR_TRY(rec_rank_users(base, train, 0, n, list, true, w->old, NULL));
     ERR_TRY(rec_rank_users(m, train, 0, n, list, true, w->new, NULL));
+    ERR_TRY(merged
+                ? order_by_base(w, base, train)
+                : rec_rank_users(base, train, 0, n, list, true, w->old, NULL));
     for (size_t u = 0; u < n; u++) {
         if (test->user_ptr[u + 1] > test->user_ptr[u] ||
             (test->lost != NULL && test->lost[u] > 0))
@@ -147,13 +204,14 @@ enum err cmd_rerank_lists(const struct rec_model *m, struct sto_view *v,
     struct listed w = {.score = NULL};
     uint32_t *of = NULL;
     size_t among;
-    const struct rec_model *base = rec_rerank_base(m, &among);
+    bool merged = false;
+    const struct rec_model *base = rec_rerank_base(m, &among, &merged);
     enum err e = open_lists(&w, test, among, m->n_items);
 
     if (e == ERR_OK && category != NULL)
         e = find_categories(&w, m, v, category, &of);
     if (e == ERR_OK)
-        e = make_lists(&w, m, base, train, test, of);
+        e = make_lists(&w, m, base, merged, train, test, of);
     if (e == ERR_OK)
         e = rec_ready_measure(&none, &w.l, NULL, &w.l, cut, n_cuts, &out[0]);
     if (e == ERR_OK)

@@ -37,7 +37,8 @@ enum err cmd_rerank_evaluate(const struct rec_model *m, struct sto_view *v,
 {
     struct rec_data train = {0}, test = {0};
     size_t among = 0;
-    const struct rec_model *base = rec_rerank_base(m, &among);
+    bool merged = false;
+    const struct rec_model *base = rec_rerank_base(m, &among, &merged);
     enum err e = rec_data_load_in(&train, v, STO_TRAIN, m->user_key, m->n_users,
                                   m->item_key, m->n_items);
 
@@ -54,8 +55,8 @@ enum err cmd_rerank_evaluate(const struct rec_model *m, struct sto_view *v,
     if (e == ERR_OK && base != NULL)
         e = rec_evaluate(base, &train, &test, cut, n, &out->before);
     if (e == ERR_OK && base != NULL)
-        e = rec_evaluate_ceiling(base, &train, &test, among, cut, n,
-                                 &out->ceiling);
+        e = rec_evaluate_ceiling(merged ? m : base, &train, &test, among, cut,
+                                 n, &out->ceiling);
     if (e == ERR_OK && base != NULL)
         e = cmd_rerank_lists(m, v, category, &train, &test, cut, n, out->list);
     else if (e == ERR_OK && category != NULL)

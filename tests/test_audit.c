@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "attack/alike.h"
 #include "attack/forgotten.h"
 #include "attack/report.h"
 #include "attack/serve.h"
@@ -252,6 +253,43 @@ static void the_published_setting_is_easier(void **state)
         atk_case_free(&c);
     }
     assert_true(area[1] > 0.9 && area[0] < 0.7);
+    rec_data_free(&d);
+}
+
+/* Served alike, nobody's list has what is in their history; as published, all
+ * strangers have the same list. */
+static void sides_are_counted(void **state)
+{
+    struct atk_alike a;
+    struct rec_data d;
+
+    (void)state;
+    make_data(&d, 5);
+    for (int published = 0; published < 2; published++) {
+        struct atk_case c;
+        char text[300];
+
+        make_case(&c, &d, published == 1 ? PUBLISHED : HONEST);
+        assert_int_equal(atk_alike(&a, &c.target, &c.shadow, c.items.n),
+                         ERR_OK);
+        assert_int_equal(a.target.people[1], c.target.n_members);
+        assert_int_equal(a.shadow.people[0] + a.shadow.people[1], c.shadow.n);
+        assert_true(a.people == 0 && a.both <= a.target.met);
+        for (int m = 0; m < 2; m++)
+            assert_true(a.target.history[m] == ROWS && a.shadow.list[m] == 20);
+        assert_true(published == 1
+                        ? a.target.own[1] > 0.1 && a.shadow.different[0] == 20
+                        : a.target.own[1] + a.target.own[0] == 0 &&
+                              a.shadow.different[0] > 40);
+        atk_counted_say(&a.target, true, text, sizeof(text));
+        assert_non_null(strstr(text, "15.0 and 15.0 items in a history"));
+        assert_non_null(strstr(text, "lists of 20.0 and 20.0 items"));
+        assert_int_equal(atk_alike(&a, &c.target, &c.target, c.items.n),
+                         ERR_OK);
+        assert_int_equal(a.people, c.target.n);
+        assert_int_equal(a.both, a.shadow.met);
+        atk_case_free(&c);
+    }
     rec_data_free(&d);
 }
 
@@ -534,6 +572,7 @@ int main(void)
         cmocka_unit_test(references_find_members),
         cmocka_unit_test(no_attack_reads_the_labels),
         cmocka_unit_test(the_published_setting_is_easier),
+        cmocka_unit_test(sides_are_counted),
         cmocka_unit_test(randomised_lists_differ_from_each_other),
         cmocka_unit_test(single_rows_can_be_in_question),
         cmocka_unit_test(an_exact_forget_leaves_nothing),

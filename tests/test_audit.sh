@@ -40,8 +40,25 @@ say "a low area proves nothing: of planted members"
 say "verdict: not judged (bound 0.9, strongest attack popularity"
 expect 0 r audit membership --references 4 --attack overlap --max-auc 0.9
 say "verdict: passed (bound 0.9, strongest attack overlap"
+expect 2 r audit membership --unit interaction --setting published
+say "asks models for scores"
+expect 0 r audit membership --unit interaction --references 12 --attack recps --json \
+    --report "$dir/rows.html" --scores "$dir/rows.out"
+say '"by_chance":'
+say '"models": 12'
+[ "$(head -n 1 "$dir/rows.out")" = "person,member,recps,row_score" ] || fail "columns: $(head -n 1 "$dir/rows.out")"
+grep -q "Single rows" "$dir/rows.html" || fail "the report has no scores of rows"
+python3 - "$dir/out" "$dir/rows.out" <<'EOF' || fail "an overtrained model's rows are no more exposed than by chance"
+import csv, json, sys
+r = json.load(open(sys.argv[1]))["rows"]
+score = [float(x["row_score"]) for x in csv.DictReader(open(sys.argv[2]))]
+assert len(score) == r["rows"] and abs(sum(score) / len(score) - r["mean"]) < 1e-9
+assert r["by_chance"] + 0.2 < r["mean"] <= r["most"], r
+EOF
 expect 2 r audit membership --people 20
 say '`recd audit membership` of a model'
+expect 2 r audit forgotten --references 65
+say "64 at most"
 expect 2 r audit forgotten --attack lira
 say '`recd audit forgotten` as a rehearsal'
 ls "$TMPDIR"/recd* 2>/dev/null && fail "a folder is left"
@@ -75,6 +92,12 @@ expect 0 "$recd" -q audit membership --target-members "$dir/in.hist" --target-no
     --member-lists "$dir/in.list" --nonmember-lists "$dir/out.list" --attack overlap,lira
 say "overlap .*area 1.0000"
 say "lira .*did not run: it needs scores of the model"
+expect 0 "$recd" -q audit membership --target-members "$dir/in.hist" --target-nonmembers "$dir/out.hist" \
+    --member-lists "$dir/in.list" --nonmember-lists "$dir/out.list" --shadow-members "$dir/in.hist" \
+    --shadow-nonmembers "$dir/out.hist" --shadow-member-lists "$dir/in.list" --shadow-nonmember-lists "$dir/out.list" \
+    --attack lists --json
+say "100.0 % and 0.0 % are in the owner's history"
+say "600 people are on both sides"
 expect 2 "$recd" -q audit membership --target-members "$dir/in.hist" --references 4
 say "references means nothing"
 expect 2 "$recd" -q audit membership --target-members "$dir/in.hist" --target-nonmembers "$dir/out.hist" \

@@ -6,7 +6,7 @@
 #include "rec/metrics.h"
 #include "rec/model.h"
 #include "rec/rank.h"
-#include "rec/rerank.h"
+#include "rec/rerank_learn.h"
 #include "tests/rec_cases.h"
 
 #define BATCH 6
@@ -285,6 +285,152 @@ static void candidates_are_the_first_stages(void **state)
     rec_data_free(&d);
 }
 
+#define MERGED 15
+#define PARTS 3
+
+/* What a merged list holds, said once more: the best sums of 1 / (60 + rank)
+ * over the lists own[PARTS][MERGED], in the order of the whole list of the
+ * base. */
+static void merged_list(const uint32_t own[PARTS][MERGED], const uint32_t *base,
+                        size_t n_items, uint32_t *out)
+{
+    bool in[60] = {false};
+    float sum[60] = {0};
+    size_t n = 0;
+
+    for (size_t r = 0; r < MERGED; r++) {
+        for (size_t g = 0; g < PARTS; g++)
+            sum[own[g][r]] += 1 / (61 + (float)r);
+    }
+    for (size_t k = 0; k < MERGED; k++) {
+        size_t best = n_items;
+
+        for (size_t i = 0; i < n_items; i++) {
+            if (!in[i] && sum[i] > 0 && (best == n_items || sum[i] > sum[best]))
+                best = i;
+        }
+        in[best] = true;
+    }
+    for (size_t k = 0; k < n_items && base[k] != REC_NOBODY; k++) {
+        if (in[base[k]])
+            out[n++] = base[k];
+    }
+    assert_int_equal(n, MERGED);
+}
+
+static struct rec_model *merging(const char *also)
+{
+    static const char *const set[][2] = {{"base", "ease"},
+                                         {"candidates", "15"},
+                                         {"merge", "true"},
+                                         {"ranker", "logistic"},
+                                         {"epochs", "2"}};
+    const struct rec_model_ops *ops;
+    struct rec_model *m;
+
+    assert_int_equal(rec_model_find("rerank", &ops), ERR_OK);
+    assert_int_equal(rec_model_new(&m, ops), ERR_OK);
+    for (size_t i = 0; i < sizeof(set) / sizeof(set[0]); i++)
+        assert_int_equal(opt_assign(ops->opts, m->opts, set[i][0], set[i][1]),
+                         ERR_OK);
+    assert_int_equal(opt_assign(ops->opts, m->opts, "also", also), ERR_OK);
+    m->seed = 3;
+    return m;
+}
+
+/* Everybody's list by a model of that name alone. */
+static void lists_of(const char *name, const struct rec_data *d, size_t k,
+                     uint32_t *item)
+{
+    const struct rec_model_ops *ops;
+    struct rec_model *m;
+
+    assert_int_equal(rec_model_find(name, &ops), ERR_OK);
+    assert_int_equal(rec_model_new(&m, ops), ERR_OK);
+    m->seed = 3;
+    assert_int_equal(rec_model_fit(m, d, NULL), ERR_OK);
+    assert_int_equal(rec_rank_users(m, d, 0, d->n_users, k, true, item, NULL),
+                     ERR_OK);
+    rec_model_free(m);
+}
+
+/* Lists of everybody by `ask` against own[PARTS][people][MERGED]; ranks[] of
+ * the generators in x, before its columns were brought to one scale. */
+static void check_asked(const struct rec_lessons *ask,
+                        const struct rec_lessons *learn,
+                        const uint32_t *const own[PARTS], size_t u,
+                        const uint32_t *want)
+{
+    const uint32_t *item = ask->item + u * MERGED;
+
+    assert_memory_equal(item, want, MERGED * sizeof(*want));
+    assert_memory_equal(ask->before + u * MERGED, own[0] + u * MERGED,
+                        MERGED * sizeof(*want));
+    for (size_t k = 0; k < MERGED; k++) {
+        const float *x = ask->x + (u * MERGED + k) * ask->features;
+
+        for (size_t g = 0; g < PARTS; g++) {
+            const size_t f = 2 * g + 1;
+            size_t r = 0;
+
+            while (r < MERGED && own[g][u * MERGED + r] != item[k])
+                r++;
+            assert_true(learn->unit[f] > 0);
+            assert_float_equal(x[f] / learn->unit[f] + learn->mean[f],
+                               logf((float)r + 1), 1e-4);
+        }
+    }
+}
+
+/* Merged candidates are the best of all generators' lists, whatever base: the
+ * lists to learn from and to order, and what is served. */
+static void merged_candidates_are_the_best_of_all(void **state)
+{
+    static const char *const name[PARTS] = {"ease", "itemknn", "ials"};
+    struct rec_data d = case_data(120, 60, 0.2, false, 6);
+    uint32_t own[PARTS][120 * MERGED], whole[120 * 60], got[120 * 60];
+    const uint32_t *const all[PARTS] = {own[0], own[1], own[2]};
+    struct rec_model *m = merging("itemknn,ials");
+    struct rec_lessons learn, ask;
+    struct mem_scratch s = {0};
+    size_t new = 0;
+
+    (void)state;
+    for (size_t g = 0; g < PARTS; g++)
+        lists_of(name[g], &d, MERGED, own[g]);
+    lists_of("ease", &d, 60, whole);
+    assert_int_equal(rec_rerank_lists(m, &d, &d, &learn, &ask, &s), ERR_OK);
+    assert_int_equal(rec_model_fit(m, &d, NULL), ERR_OK);
+    assert_int_equal(rec_rank_users(m, &d, 0, d.n_users, 60, true, got, NULL),
+                     ERR_OK);
+    for (size_t u = 0; u < d.n_users; u++) {
+        uint32_t lists[PARTS][MERGED], want[MERGED], *a = got + u * 60;
+        const uint32_t *base = whole + u * 60;
+        size_t at = MERGED;
+
+        if (d.user_ptr[u] == d.user_ptr[u + 1])
+            continue; /* popular items: no model is asked */
+        for (size_t g = 0; g < PARTS; g++)
+            memcpy(lists[g], own[g] + u * MERGED, sizeof(lists[g]));
+        merged_list(lists, base, d.n_items, want);
+        check_asked(&ask, &learn, all, u, want);
+        new += memcmp(want, base, sizeof(want)) != 0;
+        qsort(want, MERGED, sizeof(*want), by_number);
+        /* the base's order, without them, stands behind them */
+        for (size_t k = 0; k < 60 && base[k] != REC_NOBODY; k++) {
+            if (bsearch(&base[k], want, MERGED, sizeof(*want), by_number) ==
+                NULL)
+                assert_int_equal(a[at++], base[k]);
+        }
+        qsort(a, MERGED, sizeof(*a), by_number);
+        assert_memory_equal(a, want, sizeof(want));
+    }
+    assert_true(new > d.n_users / 4); /* others do bring something */
+    mem_drop(&s);
+    rec_model_free(m);
+    rec_data_free(&d);
+}
+
 /* A sparse network keeps packed matrices alone, comes back from its arrays, and
  * the same options give the same bits. */
 static void sparse_networks_are_kept_packed(void **state)
@@ -376,6 +522,7 @@ static void mistakes_are_named(void **state)
         {"base", "gfcf:dims=3", "did you mean"},
         {"base", "gfcf:dim", "is not OPTION=VALUE"},
         {"pattern", "shfl-bw:9", "V is 8"}};
+    struct rec_model *alone = merging("");
     struct rec_data d = case_data(40, 30, 0.3, false, 6);
     const struct rec_model_ops *ops;
 
@@ -392,6 +539,9 @@ static void mistakes_are_named(void **state)
             fail_msg("%s %s: %s", wrong[i][0], wrong[i][1], err_note());
         rec_model_free(m);
     }
+    assert_int_equal(rec_model_fit(alone, &d, NULL), ERR_ARG);
+    assert_non_null(strstr(err_note(), "--merge means nothing without"));
+    rec_model_free(alone);
     rec_data_free(&d);
 }
 
@@ -402,6 +552,7 @@ int main(void)
         cmocka_unit_test(lists_do_not_meet),
         cmocka_unit_test(networks_learn_what_hangs_on_the_list),
         cmocka_unit_test(candidates_are_the_first_stages),
+        cmocka_unit_test(merged_candidates_are_the_best_of_all),
         cmocka_unit_test(sparse_networks_are_kept_packed),
         cmocka_unit_test(levels_are_chosen_when_serving),
         cmocka_unit_test(mistakes_are_named),

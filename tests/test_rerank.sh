@@ -171,6 +171,30 @@ for k in "recall@5", "ndcg@5", "recall@20", "ndcg@20":
 PY
 expect 0 r rerank compare --base ease --also itemknn --candidates 20 --models lambdamart:trees=5 --k 5
 say "| lambdamart |"
+# candidates from all generators
+expect 2 r rerank train --base ease --also "" --model logistic --merge
+say "merge means nothing without models in --also"
+expect 2 r rerank train --lists "$dir/learn" --test "$dir/test" --model logistic --merge
+say "means nothing to train --lists"
+expect 0 r rerank train --base ease --also itemknn --candidates 20 --model lambdamart --trees 5 --merge --name wide --json --threads 1
+cp "$dir/out" "$dir/one"
+expect 0 r rerank train --base ease --also itemknn --candidates 20 --model lambdamart --trees 5 --merge --name wide --json --threads 2
+[ "$(grep -o '"digest": "[0-9a-f]*"' "$dir/one")" = "$(grep -o '"digest": "[0-9a-f]*"' "$dir/out")" ] ||
+    fail "merged: another digest for another number of threads"
+expect 0 r rerank compare --base ease --also itemknn --candidates 20 --models lambdamart:trees=5 --merge --k 5,20 --json
+cp "$dir/out" "$dir/compared"
+expect 0 r evaluate --rerank wide --k 5,20 --json
+python3 - "$dir/compared" "$dir/out" "$dir/one" <<'PY' || fail "compare says other than evaluate of merged candidates"
+import json, sys
+c, e, one = (json.load(open(f)) for f in sys.argv[1:])
+for k in "recall@5", "ndcg@5", "recall@20", "ndcg@20":
+    assert abs(c["before"][0][k] - e["before"][k]) < 1e-9, k
+    assert abs(c["after"][0]["seeds"][0][k] - e["metrics"][k]) < 1e-9, k
+    assert abs(c["ceiling"][0][k] - e["ceiling"][k]) < 1e-9, k
+# all candidates in any order: the same hits; other candidates than the base's
+assert e["before"]["clicks@20"] == e["metrics"]["clicks@20"] == e["ceiling"]["clicks@20"]
+assert e["before"]["recall@20"] != e["ceiling"]["recall@20"]
+PY
 # attributes of people and items; where there are none they are refused
 expect 2 r rerank train --base ease --also "" --model logistic --attributes
 say "knows no attribute"
@@ -202,10 +226,13 @@ print([m['digest'] for m in json.load(open(sys.argv[1]))['models'] if m['name'] 
 }
 expect 0 r forget user "$(sed -n 2p "$dir/rows.csv" | cut -d, -f1)"
 repaired="$(digest_of trees) $(digest_of many)"
+wide=$(digest_of wide)
 told=$(digest_of told)
 expect 0 r rerank train --base ease --model lambdamart --also itemknn --candidates 20 --trees 5 --name trees
 expect 0 r rerank train --base itemknn --model prs --also "" --candidates 12 --epochs 1 --dim 8 --places 5 --name many
 [ "$(digest_of trees) $(digest_of many)" = "$repaired" ] || fail "a repaired re-ranker is not the one trained again"
+expect 0 r rerank train --base ease --also itemknn --candidates 20 --model lambdamart --trees 5 --merge --name wide
+[ "$(digest_of wide)" = "$wide" ] || fail "a repaired re-ranker of merged candidates is not the one trained again"
 expect 0 r rerank train --base ease --also "" --model logistic --candidates 20 --attributes --name told
 [ "$(digest_of told)" = "$told" ] || fail "a repaired re-ranker with attributes is not the one trained again"
 # nor does it hang on whom the store has met: rows and attributes without the person give the same bits

@@ -338,7 +338,11 @@ static void slopes_of_generators(void **state)
         assert_int_equal(rec_slate_open(&f.g, p, &kinds[k], m->opts, BATCH,
                                         LIST, WIDTH, true),
                          ERR_OK);
-        rec_slate_steer(&f.g, 0.3);
+        double wish[BATCH]; /* of each list its own */
+
+        for (size_t b = 0; b < BATCH; b++)
+            wish[b] = 0.1 + 0.2 * (double)(b % 5);
+        rec_slate_steer(&f.g, wish);
         for (size_t e = 0; e < BATCH * LIST; e++)
             f.label[e] = f.b.mask[e] > 0 && e % 3 == 1;
         assert_int_equal(rec_slate_choose(&f.g, &f.b.asked, 77, f.order),
