@@ -213,19 +213,25 @@ static enum err train_on_store(const struct cmd_common *c)
 /* --- what was asked for ----------------------------------------------------
  */
 
-/* Options of the model that say how lists come about mean nothing where they
- * are ready. */
+bool cmd_rerank_makes_lists(const char *option)
+{
+    static const char *const made[] = {"base",  "also",  "candidates", "merge",
+                                       "share", "folds", "attributes"};
+
+    for (size_t i = 0; i < sizeof(made) / sizeof(*made); i++) {
+        if (strcmp(option, made[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* How lists come about means nothing where they are ready. */
 static enum err check_ready(void)
 {
-    static const char *const made[] = {"base",  "also",  "candidates",
-                                       "merge", "share", "folds"};
-
     for (const struct opt *r = model->ops->opts; r->name != NULL; r++) {
-        for (size_t i = 0; i < sizeof(made) / sizeof(*made); i++) {
-            if (strcmp(r->name, made[i]) == 0 && opt_is_given(r, model->opts))
-                return err_set(ERR_ARG, "--%s means nothing to train --lists",
-                               r->name);
-        }
+        if (cmd_rerank_makes_lists(r->name) && opt_is_given(r, model->opts))
+            return err_set(ERR_ARG, "--%s means nothing to train --lists",
+                           r->name);
     }
     return ERR_OK;
 }

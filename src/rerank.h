@@ -74,6 +74,9 @@ struct cmd_rerank_values {
     int64_t score, category, count, length, part;
 };
 
+/* Whether an option of the re-ranker says how lists come about. */
+bool cmd_rerank_makes_lists(const char *option);
+
 /* Say that a file of lists was written. */
 void cmd_rerank_made(const struct cmd_common *c, const char *path, size_t lists,
                      size_t items);

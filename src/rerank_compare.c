@@ -66,6 +66,11 @@ static enum err add_model(struct compared *w, const struct rec_model *all,
                            word);
         *value++ = '\0';
         ERR_TRY(opt_assign(rows, m->opts, word, value));
+        if (cmd_rerank_makes_lists(word))
+            return err_set(ERR_ARG,
+                           "--models: all re-rankers of a comparison have the "
+                           "same lists: give --%s %s instead",
+                           word, value);
     }
     return rec_rerank_check(m);
 }

@@ -56,7 +56,7 @@ expect 2 r rerank train --lists "$dir/learn" --test "$dir/test" --model prm --tr
 say "trees means nothing to --ranker prm"
 expect 2 r rerank train --lists "$dir/learn" --test "$dir/test" --model prm --name x
 say "name means nothing to train --lists"
-for more in "--base ease" "--folds 2" "--candidates 9"; do
+for more in "--base ease" "--folds 2" "--candidates 9" --attributes --merge; do
     expect 2 r rerank train --lists "$dir/learn" --test "$dir/test" --model prm $more
     say "means nothing to train --lists"
 done
@@ -150,6 +150,10 @@ expect 2 r rerank compare --models trees
 say "there is no re-ranker"
 expect 2 r rerank compare --models logistic:trees=5
 say "trees means nothing to --ranker logistic"
+for more in candidates=20 merge=true attributes=true; do
+    expect 2 r rerank compare --models logistic,gsf:$more
+    say "have the same lists"
+done
 expect 2 r rerank compare --models logistic --ranker gsf
 say "models names them"
 expect 2 r rerank compare --models logistic --name x
@@ -174,8 +178,6 @@ say "| lambdamart |"
 # candidates from all generators
 expect 2 r rerank train --base ease --also "" --model logistic --merge
 say "merge means nothing without models in --also"
-expect 2 r rerank train --lists "$dir/learn" --test "$dir/test" --model logistic --merge
-say "means nothing to train --lists"
 expect 0 r rerank train --base ease --also itemknn --candidates 20 --model lambdamart --trees 5 --merge --name wide --json --threads 1
 cp "$dir/out" "$dir/one"
 expect 0 r rerank train --base ease --also itemknn --candidates 20 --model lambdamart --trees 5 --merge --name wide --json --threads 2
