@@ -20,7 +20,8 @@
  *
  * Source: Wang et al., Dynamic sparse learning: a novel paradigm for efficient
  * recommendation, WSDM 2024, algorithm 1.  Differs: training begins dense, not
- * from a random mask, and turns the vectors; what grows is chosen by the sum of
+ * from a random mask, and turns the vectors; what goes is not the smallest but
+ * what does least; what grows is chosen by the sum of
  * the gradients since the last move, not by those of one batch (of which most
  * rows of a table have none), and begins with the mean squared gradient of its
  * row; what has just gone does not come back at once.
