@@ -1,6 +1,7 @@
 /* attack/mlp.c - a small network that tells members from non-members. */
 #include "attack/mlp.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -15,11 +16,25 @@ struct net {
     struct nn_optim *o;
 };
 
+#define FIRST 32 /* outputs of the layers */
+#define SECOND 8
+
 static struct nn_tensor *layers(struct nn_tape *t, struct nn_tensor *x)
 {
-    x = nn_linear(t, x, "first", 32, NN_RELU);
-    x = nn_linear(t, x, "second", 8, NN_RELU);
+    x = nn_linear(t, x, "first", FIRST, NN_RELU);
+    x = nn_linear(t, x, "second", SECOND, NN_RELU);
     return nn_linear(t, x, "third", 2, NN_NONE);
+}
+
+/* As PyTorch draws the first values of a layer of so many inputs: what the
+ * network comes to hangs on them. */
+static enum err draw(struct nn_params *p, const char *weight, const char *bias,
+                     size_t in)
+{
+    const struct nn_init how = {NN_INIT_UNIFORM, 1 / sqrt((double)in), in, 0};
+
+    ERR_TRY(nn_params_draw(p, weight, how));
+    return nn_params_draw(p, bias, how);
 }
 
 static enum err build(struct net *n, const struct atk_mlp *how)
@@ -41,6 +56,11 @@ static enum err build(struct net *n, const struct atk_mlp *how)
     n->out_many = layers(n->apply, n->x_many);
     ERR_TRY(nn_tape_plan(n->learn, out));
     ERR_TRY(nn_tape_plan(n->apply, NULL));
+    if (how->as_pytorch) {
+        ERR_TRY(draw(n->p, "first/weight", "first/bias", how->dim));
+        ERR_TRY(draw(n->p, "second/weight", "second/bias", FIRST));
+        ERR_TRY(draw(n->p, "third/weight", "third/bias", SECOND));
+    }
     return nn_optim_new(&n->o, n->p, &sgd);
 }
 

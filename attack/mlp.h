@@ -17,6 +17,7 @@ struct atk_mlp {
     double momentum;
     bool members_first; /* not shuffled: all of them, then the others */
     bool soft_twice; /* cross-entropy of the softmax's output, as published */
+    bool as_pytorch; /* first values as that draws them, biases too */
     uint64_t seed;
 };
 

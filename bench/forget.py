@@ -215,9 +215,9 @@ def figure(recd, base, rows, requests, path):
         return (60 + 560 * (math.log10(x) - x0) / (x1 - x0),
                 380 - 340 * (y - y0) / (y1 - y0))
 
-    out = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 440" '
+    out = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 940 440" '
            'font-family="sans-serif" font-size="12">',
-           '<rect width="860" height="440" fill="white"/>',
+           '<rect width="940" height="440" fill="white"/>',
            '<path d="M60 40V380H620" fill="none" stroke="black"/>',
            '<text x="250" y="425">seconds to forget one interaction '
            '(logarithmic)</text>',

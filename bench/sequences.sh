@@ -24,6 +24,7 @@ print(m["hit@5"], m["ndcg@5"], m["hit@10"], m["ndcg@10"], t["seconds"])' "$tmp/t
 options() { # SET MODEL: what differs from the defaults
     case $1.$2 in
     LastFM.sasrec | LastFM.bert4rec) echo "--negatives 0 --lr 0.001 --epochs 60" ;;
+    LastFM.gru4rec) echo "--negatives 0 --lr 0.001 --epochs 20 --batch 4 --length 200" ;;
     LastFM.ials) echo "--alpha 5" ;;
     esac
 }

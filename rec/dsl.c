@@ -1,6 +1,7 @@
 /* rec/dsl.c - masks: found, applied, moved. */
 #include "rec/dsl.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,9 +52,15 @@ enum err rec_dsl_init(struct rec_dsl *t, const struct rec_dsl_opts *o,
     t->mask = mem_take(s, rows, dim, 1);
     t->sum = mem_take(s, rows, dim, sizeof(*t->sum));
     t->count = mem_take(s, (size_t)1 << DIGIT, 1, sizeof(*t->count));
+    t->row = mem_take(s, rows, 1, sizeof(*t->row));
+    t->column = mem_take(s, dim, 1, sizeof(*t->column));
     if (s->failed)
         return err_set(ERR_NOMEM, "no memory for the masks of vectors");
     memset(t->mask, THERE, rows * dim);
+    for (size_t r = 0; r < rows; r++)
+        t->row[r] = 1;
+    for (size_t k = 0; k < dim; k++)
+        t->column[k] = 1;
     return ERR_OK;
 }
 
@@ -73,61 +80,81 @@ void rec_dsl_take(const struct rec_dsl *t, size_t first, size_t n, float *g)
 /* --- moves -------------------------------------------------------------------
  */
 
-/* |x| as a number of 31 bits that ascends with it (or descends). */
-static uint32_t size_of(float x, bool descending)
+/* What entries are chosen by: |x| times what its row and column count. */
+struct order {
+    const float *x;
+    bool weighed, largest; /* whether row and column count; the largest first */
+};
+
+/* A number of 31 bits, the less the sooner entry k of row r is chosen. */
+static uint32_t place_of(const struct rec_dsl *t, const struct order *o,
+                         size_t r, size_t k)
 {
+    const float x = o->x[r * t->dim + k];
+    const float worth = o->weighed ? x * (t->row[r] * t->column[k]) : x;
     uint32_t bits;
 
-    memcpy(&bits, &x, sizeof(bits));
+    memcpy(&bits, &worth, sizeof(bits));
     bits &= 0x7fffffff;
-    return descending ? 0x7fffffff - bits : bits;
+    return o->largest ? 0x7fffffff - bits : bits;
 }
 
-/* The `most`-th smallest |x| (or largest) among the entries in state `from`;
- * *ties: how many of those that equal it belong to them.  Digit by digit, as in
- * a radix sort. */
-static uint32_t find(struct rec_dsl *t, const float *x, bool largest,
-                     uint8_t from, size_t most, size_t *ties)
+/* One pass of find(): t->count[] of the digits of the entries in state `from`;
+ * of the lower ones, those whose higher one is `high`. */
+static void count_digits(struct rec_dsl *t, const struct order *o, uint8_t from,
+                         bool lower, uint32_t high)
 {
     const size_t digits = (size_t)1 << DIGIT;
-    uint32_t high = 0, low = 0;
 
-    for (int pass = 0; pass < 2; pass++) {
-        size_t at = 0;
+    memset(t->count, 0, digits * sizeof(*t->count));
+    for (size_t r = 0; r < t->rows; r++) {
+        for (size_t k = 0; k < t->dim; k++) {
+            if (t->mask[r * t->dim + k] != from)
+                continue;
+            const uint32_t place = place_of(t, o, r, k);
 
-        memset(t->count, 0, digits * sizeof(*t->count));
-        for (size_t i = 0; i < t->rows * t->dim; i++) {
-            const uint32_t size = size_of(x[i], largest);
-
-            if (t->mask[i] == from && (pass == 0 || size >> DIGIT == high))
-                t->count[pass == 0 ? size >> DIGIT : size & (digits - 1)]++;
+            if (!lower)
+                t->count[place >> DIGIT]++;
+            else if (place >> DIGIT == high)
+                t->count[place & (digits - 1)]++;
         }
-        for (; at + 1 < digits && t->count[at] < most; at++)
-            most -= t->count[at];
-        if (pass == 0)
-            high = (uint32_t)at;
-        else
-            low = (uint32_t)at;
     }
-    *ties = most;
-    return high << DIGIT | low;
 }
 
-/* Of the entries in state `from`, the `most` smallest |x| (or largest) get the
- * state `to`; ties: the first ones. */
-static void choose(struct rec_dsl *t, const float *x, bool largest,
-                   uint8_t from, uint8_t to, size_t most)
+/* The `most`-th place among the entries in state `from`; *ties: how many of
+ * those that share it belong to them.  Digit by digit, as in a radix sort. */
+static uint32_t find(struct rec_dsl *t, const struct order *o, uint8_t from,
+                     size_t most, size_t *ties)
+{
+    uint32_t digit[2] = {0, 0};
+
+    for (int pass = 0; pass < 2; pass++) {
+        count_digits(t, o, from, pass > 0, digit[0]);
+        while (digit[pass] + 1 < 1U << DIGIT && t->count[digit[pass]] < most)
+            most -= t->count[digit[pass]++];
+    }
+    *ties = most;
+    return digit[0] << DIGIT | digit[1];
+}
+
+/* Of the entries in state `from`, the `most` first ones get the state `to`;
+ * ties: by row and coordinate. */
+static void choose(struct rec_dsl *t, const struct order *o, uint8_t from,
+                   uint8_t to, size_t most)
 {
     size_t ties = 0;
-    const uint32_t last = find(t, x, largest, from, most, &ties);
+    const uint32_t last = find(t, o, from, most, &ties);
 
-    for (size_t i = 0; i < t->rows * t->dim; i++) {
-        const uint32_t size = size_of(x[i], largest);
+    for (size_t r = 0; r < t->rows; r++) {
+        for (size_t k = 0; k < t->dim; k++) {
+            uint8_t *mask = t->mask + r * t->dim + k;
+            const uint32_t place = *mask == from ? place_of(t, o, r, k) : 0;
 
-        if (t->mask[i] != from || size > last || (size == last && ties == 0))
-            continue;
-        ties -= size == last;
-        t->mask[i] = to;
+            if (*mask != from || place > last || (place == last && ties == 0))
+                continue;
+            ties -= place == last;
+            *mask = to;
+        }
     }
 }
 
@@ -159,9 +186,9 @@ static void move(struct rec_dsl *t, size_t gone, size_t come,
     float *x = side->x, *m1 = side->m1, *m2 = side->m2;
 
     if (gone > 0)
-        choose(t, x, false, THERE, GOING, gone);
+        choose(t, &(struct order){x, true, false}, THERE, GOING, gone);
     if (come > 0)
-        choose(t, t->sum, true, GONE, COMING, come);
+        choose(t, &(struct order){t->sum, false, true}, GONE, COMING, come);
     if (come > 0 && m2 != NULL)
         give_squares(t, m2);
     for (size_t i = 0; i < t->rows * t->dim; i++) {
@@ -276,6 +303,22 @@ static enum err turn(const struct rec_dsl t[2],
     return e;
 }
 
+/* A coordinate counts what it does in scores: its size on the other side. */
+static void weigh_columns(struct rec_dsl *t, const struct rec_dsl *other,
+                          const float *y)
+{
+    for (size_t k = 0; k < t->dim; k++) {
+        double sum = 0;
+
+        for (size_t r = 0; r < other->rows; r++) {
+            const double v = (double)y[r * t->dim + k];
+
+            sum += v * v;
+        }
+        t->column[k] = (float)sqrt(sum / (double)other->rows);
+    }
+}
+
 enum err rec_dsl_steps(struct rec_dsl t[2], const struct rec_dsl_side side[2])
 {
     t[0].step++;
@@ -284,6 +327,8 @@ enum err rec_dsl_steps(struct rec_dsl t[2], const struct rec_dsl_side side[2])
         return ERR_OK;
     if (!t[0].begun)
         ERR_TRY(turn(t, side));
+    weigh_columns(&t[0], &t[1], side[1].x);
+    weigh_columns(&t[1], &t[0], side[0].x);
     move_now(&t[0], &side[0]);
     move_now(&t[1], &side[1]);
     return ERR_OK;
@@ -294,7 +339,15 @@ enum err rec_dsl_init_both(struct rec_dsl t[2], const struct rec_dsl_opts *o,
                            struct mem_scratch *s)
 {
     ERR_TRY(rec_dsl_init(&t[0], o, steps, d->n_users, dim, s));
-    return rec_dsl_init(&t[1], o, steps, d->n_items, dim, s);
+    ERR_TRY(rec_dsl_init(&t[1], o, steps, d->n_items, dim, s));
+    if (t[1].mask == NULL)
+        return ERR_OK;
+    /* what many met stands in more lists: the fourth root of its rows counts */
+    for (size_t r = 0; r < d->n_rows; r++)
+        t[1].row[d->item[r]]++;
+    for (size_t i = 0; i < d->n_items; i++)
+        t[1].row[i] = sqrtf(sqrtf(t[1].row[i]));
+    return ERR_OK;
 }
 
 void rec_dsl_take_both(const struct rec_dsl t[2], size_t first, size_t n,

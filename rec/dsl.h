@@ -10,14 +10,18 @@
  *
  * Before the first go, the vectors of people and items are turned to the
  * principal axes of the items.  No score changes, and most of what a table says
- * is then in few of its numbers (docs/sparse.md has the figures).
+ * is then in few of its numbers.  Small is what does little in scores: the size
+ * of a number times the root mean square of its coordinate on the other side,
+ * and for items times the fourth root of one more than their rows
+ * (docs/sparse.md has the figures).
  *
  * Rows stand in the order of their keys, and ties go to the lower row, then
  * coordinate: masks depend on data, options and seed alone.
  *
  * Source: Wang et al., Dynamic sparse learning: a novel paradigm for efficient
  * recommendation, WSDM 2024, algorithm 1.  Differs: training begins dense, not
- * from a random mask, and turns the vectors; what grows is chosen by the sum of
+ * from a random mask, and turns the vectors; what goes is not the smallest but
+ * what does least; what grows is chosen by the sum of
  * the gradients since the last move, not by those of one batch (of which most
  * rows of a table have none), and begins with the mean squared gradient of its
  * row; what has just gone does not come back at once.
@@ -72,6 +76,8 @@ struct rec_dsl {
     uint8_t *mask;        /* [rows][dim], or NULL: everything is there */
     float *sum;           /* [rows][dim] of gradients since the last move */
     size_t *count;        /* room of a selection */
+    float *row, *column;  /* [rows], [dim] what the size of a number is times
+                             when the smallest go */
     uint64_t step, steps; /* done, of */
     bool once, begun;     /* begun: weights have gone */
 };
@@ -94,7 +100,8 @@ void rec_dsl_take(const struct rec_dsl *t, size_t first, size_t n, float *g);
 struct rec_dsl_side {
     float *x, *m1, *m2;
 };
-/* The step is done; move weights when it is time: what goes is zeroed. */
+/* The step is done; move weights when it is time: what goes is zeroed.  Sizes
+ * alone count here. */
 void rec_dsl_step(struct rec_dsl *t, const struct rec_dsl_side *side);
 
 /* The same for people and items whose inner products are scores; before the
@@ -104,12 +111,14 @@ void rec_dsl_step(struct rec_dsl *t, const struct rec_dsl_side *side);
 ERR_CHECK
 enum err rec_dsl_steps(struct rec_dsl t[2], const struct rec_dsl_side side[2]);
 
-/* --- the same where a block holds two tables, t[1] behind t[0] --- */
-
+/* Both tables, of the people and items of d. */
 ERR_CHECK
 enum err rec_dsl_init_both(struct rec_dsl t[2], const struct rec_dsl_opts *o,
                            uint64_t steps, const struct rec_data *d, size_t dim,
                            struct mem_scratch *s);
+
+/* --- the same where a block holds two tables, t[1] behind t[0] --- */
+
 /* Rows first..first + n - 1 of both together, whose gradient is g[n][dim]. */
 void rec_dsl_take_both(const struct rec_dsl t[2], size_t first, size_t n,
                        float *g);

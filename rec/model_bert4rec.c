@@ -17,6 +17,7 @@ struct bert4rec_opts {
 static const struct opt rows[] = {
     REC_SEQ_OPTS(struct bert4rec_opts, "64", "50", "60", "128", "1024", "0.003",
                  "0.4"),
+    REC_SEQ_OLDER(struct bert4rec_opts),
     {"mask", 0, OPT_REAL, offsetof(struct bert4rec_opts, s.mask), "0.3", 0.01,
      .9, "P", "share of the rows that is hidden"},
     {"blocks", 0, OPT_INT, offsetof(struct bert4rec_opts, blocks), "2", 1, 32,

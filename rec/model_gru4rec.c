@@ -19,6 +19,7 @@ struct gru4rec_opts {
 static const struct opt rows[] = {
     REC_SEQ_OPTS(struct gru4rec_opts, "64", "50", "30", "128", "1024", "0.003",
                  "0.4"),
+    REC_SEQ_OLDER(struct gru4rec_opts),
     {"layers", 0, OPT_INT, offsetof(struct gru4rec_opts, layers), "1", 1, 8,
      "N", "recurrent layers"},
     {.name = NULL},

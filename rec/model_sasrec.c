@@ -17,6 +17,7 @@ struct sasrec_opts {
 static const struct opt rows[] = {
     REC_SEQ_OPTS(struct sasrec_opts, "64", "50", "30", "128", "1024", "0.003",
                  "0.4"),
+    REC_SEQ_OLDER(struct sasrec_opts),
     {"blocks", 0, OPT_INT, offsetof(struct sasrec_opts, blocks), "2", 1, 32,
      "N", "layers of attention"},
     {"heads", 0, OPT_INT, offsetof(struct sasrec_opts, heads), "1", 1, 64, "N",

@@ -357,9 +357,7 @@ static enum err draw_masks(struct wmf *w, struct mem_scratch *s)
     const uint64_t steps =
         (uint64_t)w->o->epochs * ((w->d->n_users + most - 1) / most);
 
-    ERR_TRY(
-        rec_dsl_init(&w->mask[0], &w->o->dsl, steps, w->d->n_users, dim, s));
-    return rec_dsl_init(&w->mask[1], &w->o->dsl, steps, w->d->n_items, dim, s);
+    return rec_dsl_init_both(w->mask, &w->o->dsl, steps, w->d, dim, s);
 }
 
 /* look: the model is asked afterwards. */

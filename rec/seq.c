@@ -92,10 +92,10 @@ static void put_last(const struct teaching *k, const struct rec_seq_tape *p,
 /* Hide rows: each with probability o->mask, by names; every fourth time, and
  * where that hides none, the last one alone, as in serving. */
 static void put_masked(const struct teaching *k, const struct rec_seq_tape *p,
-                       size_t at, uint64_t user, uint64_t epoch)
+                       size_t at, uint64_t name, uint64_t epoch)
 {
     const uint64_t seed = rng_derive(rng_derive(k->m->seed, RNG_DROPOUT, epoch),
-                                     RNG_DROPOUT, user);
+                                     RNG_DROPOUT, name);
     const bool last = rng_f32(seed, RNG_DROPOUT, 0) < 0.25f;
     const size_t length = p->in.length;
     uint32_t *ids = k->b.ids + at * length;
@@ -154,7 +154,7 @@ static void put_sample(const struct teaching *k, const struct rec_seq_tape *p,
         put_last(k, p, at, item, end, k->d->user_ptr[u + 1] - from);
         break;
     case REC_SEQ_MASKED:
-        put_masked(k, p, at, k->d->user_key[u], epoch);
+        put_masked(k, p, at, k->name[sample], epoch);
         break;
     }
 }
@@ -232,25 +232,27 @@ static enum err train_batch(struct teaching *k, size_t tape, size_t first,
 /* --- samples -----------------------------------------------------------------
  */
 
-/* Where the samples of a person who has n rows end: how many, and the i-th. */
+/* Where the samples of a person who has n rows end: how many, and the i-th.  A
+ * target is the row after one that is read (EACH), or one of those (MASKED). */
 static size_t ends_of(const struct teaching *k, size_t n)
 {
+    const size_t each = k->w.net->how == REC_SEQ_EACH;
+    const size_t length = k->w.tape[0].in.length;
+
     if (k->w.net->how == REC_SEQ_LAST)
         return n > 1 ? n - 1 : 0;
-    return n > (k->w.net->how == REC_SEQ_EACH);
+    if (n <= each)
+        return 0;
+    return k->w.o->older ? (n - each + length - 1) / length : 1;
 }
 
 static size_t end_of(const struct teaching *k, size_t n, size_t i)
 {
-    switch (k->w.net->how) {
-    case REC_SEQ_EACH:
-        return n - 1;
-    case REC_SEQ_LAST:
+    const size_t each = k->w.net->how == REC_SEQ_EACH;
+
+    if (k->w.net->how == REC_SEQ_LAST)
         return i + 1;
-    case REC_SEQ_MASKED:
-        break;
-    }
-    return n;
+    return n - each - i * k->w.tape[0].in.length;
 }
 
 /* Samples by tape; called twice, to count and to fill. */

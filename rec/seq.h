@@ -13,6 +13,10 @@
  * their length, in tapes of length, length / 2, ...: a person's vector does not
  * depend on who else is in the batch.
  *
+ * Who has more rows than `length` is learnt from by the latest of them, or
+ * (with
+ * --older) by all: one window after the other, each a sequence of its own.
+ *
  * With --sparsity the layers end sparse or narrow (rec/thin.h); the table of
  * items and recurrent weights stay whole.
  *
@@ -21,6 +25,7 @@
 #ifndef REC_SEQ_H
 #define REC_SEQ_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +40,7 @@ struct rec_seq_opts {
     double lr, decay, drop;
     int64_t targets; /* LAST: rows to come that a window predicts */
     double mask;     /* MASKED: share of the rows that is hidden */
+    bool older;      /* EACH, MASKED: rows before the latest `length`, too */
     struct rec_thin_opts thin;
 };
 
@@ -189,6 +195,13 @@ size_t rec_seq_levels(const struct rec_model *m);
          "P",                                                                  \
          "share of the numbers that dropout zeroes"},                          \
         REC_THIN_OPTS(T, s.thin)
+
+/* One more, of networks that learn from the latest `length` rows alone. */
+#define REC_SEQ_OLDER(T)                                                       \
+    {                                                                          \
+        "older", 0, OPT_BOOL, offsetof(T, s.older), NULL, 0, 0, NULL,          \
+            "learn from rows before the latest --length, too"                  \
+    }
 
 /* rec_model_NAME of a struct rec_seq_net and a table of options. */
 #define REC_SEQ_MODEL(NAME, WORD, HELP, NET, ROWS, T)                          \

@@ -233,6 +233,61 @@ static void vectors_are_turned_before_numbers_go(void **state)
     mem_drop(&s);
 }
 
+/* What goes does least in scores: |x| times the size of its coordinate on the
+ * other side, and for items the fourth root of one more than their rows.  Items
+ * are made so that their coordinates are principal axes already. */
+static void what_does_little_in_scores_goes(void **state)
+{
+    enum { PEOPLE = 20, ITEMS = 16, D = 8, ALL = PEOPLE + ITEMS };
+    struct mem_scratch s = {0};
+    struct rec_data d = case_data(PEOPLE, ITEMS, 0.3, false, 3);
+    const struct rec_dsl_opts o = {0.5, "once"};
+    struct rec_dsl t[2];
+    float x[ALL * D], was[ALL * D], m1[ALL * D] = {0}, m2[ALL * D] = {0};
+    double worth[ALL * D], size[2][D] = {{0}}, met[ITEMS] = {0};
+
+    (void)state;
+    for (size_t r = 0; r < d.n_rows; r++)
+        met[d.item[r]]++;
+    for (size_t i = 0; i < (size_t)ALL * D; i++) {
+        const size_t row = i / D, k = i % D, item = row - PEOPLE;
+        const bool odd =
+            row >= PEOPLE && __builtin_parityll(item & (k * 2 + 1));
+
+        x[i] = row < PEOPLE ? (float)rng_normal(1, RNG_INIT, i)
+                            : (odd ? -1.0f : 1.0f) / (float)(k + 1);
+        was[i] = x[i];
+        size[row >= PEOPLE][k] += (double)x[i] * (double)x[i];
+    }
+    for (size_t i = 0; i < (size_t)ALL * D; i++) {
+        const bool of_item = i / D >= PEOPLE;
+
+        worth[i] = fabs((double)was[i]) * sqrt(size[!of_item][i % D]) *
+                   (of_item ? pow(met[i / D - PEOPLE] + 1, 0.25) : 1);
+    }
+    assert_int_equal(rec_dsl_init_both(t, &o, 2, &d, D, &s), ERR_OK);
+    assert_int_equal(rec_dsl_step_both(t, x, m1, m2), ERR_OK);
+    for (size_t side = 0; side < 2; side++) {
+        const size_t from = side * PEOPLE * D;
+        const size_t to = side == 0 ? PEOPLE * D : ALL * D;
+        double least = 1e9, most = 0;
+        size_t kept = 0;
+
+        for (size_t i = from; i < to; i++) {
+            const bool there = x[i] < 0 || x[i] > 0;
+
+            kept += there;
+            least = there && worth[i] < least ? worth[i] : least;
+            most = !there && worth[i] > most ? worth[i] : most;
+            assert_true(!there || fabsf(fabsf(x[i]) - fabsf(was[i])) < 1e-5f);
+        }
+        assert_true(kept == (to - from) / 2);
+        assert_true(least > most * 0.9999);
+    }
+    mem_drop(&s);
+    rec_data_free(&d);
+}
+
 /* --- storing ---------------------------------------------------------------
  */
 
@@ -343,6 +398,7 @@ int main(void)
         cmocka_unit_test(once_keeps_the_largest),
         cmocka_unit_test(both_tables_are_each),
         cmocka_unit_test(vectors_are_turned_before_numbers_go),
+        cmocka_unit_test(what_does_little_in_scores_goes),
         cmocka_unit_test(rows_come_back_and_damage_is_seen),
         cmocka_unit_test(tables_with_holes_come_back),
     };

@@ -353,6 +353,59 @@ static void ncf_scores_by_the_papers_formula(void **state)
     rec_data_free(&d);
 }
 
+static bool same_weights(const struct rec_model *a, const struct rec_model *b)
+{
+    for (size_t i = 0; i < a->n_arrays; i++) {
+        const struct sto_array *x = &a->array[i], *y = &b->array[i];
+
+        if (x->type == STO_F32 &&
+            memcmp(x->data, y->data, x->rows * x->cols * sizeof(float)) != 0)
+            return false;
+    }
+    return a->n_arrays == b->n_arrays;
+}
+
+/* Whoever has more than six rows had the two earliest the other way round. */
+static void swap_earliest(struct rec_data *d)
+{
+    for (size_t u = 0; u < d->n_users; u++) {
+        const size_t from = d->user_ptr[u], to = d->user_ptr[u + 1];
+
+        for (size_t r = from; r < to && to - from > 6; r++) {
+            if (d->time[r] < 1002)
+                d->time[r] = 2001 - d->time[r];
+        }
+    }
+}
+
+/* With --length 3, what somebody did before the latest rows is learnt from with
+ * --older alone. */
+static void older_rows_count_where_that_is_wanted(void **state)
+{
+    static const char *const name[] = {"gru4rec", "sasrec", "bert4rec"};
+    static const char *const latest[] = {"length", "3", NULL};
+    static const char *const all[] = {"length", "3", "older", "true", NULL};
+    struct rec_data d = world(), swapped = world();
+
+    (void)state;
+    swap_earliest(&swapped);
+    for (size_t i = 0; i < 3; i++) {
+        struct rec_model *m[] = {
+            train_thin(name[i], &d, "2", "0", latest),
+            train_thin(name[i], &swapped, "2", "0", latest),
+            train_thin(name[i], &d, "2", "0", all),
+            train_thin(name[i], &swapped, "2", "0", all)};
+
+        assert_true(same_weights(m[0], m[1]));
+        assert_false(same_weights(m[0], m[2]));
+        assert_false(same_weights(m[2], m[3]));
+        for (size_t k = 0; k < 4; k++)
+            rec_model_free(m[k]);
+    }
+    rec_data_free(&d);
+    rec_data_free(&swapped);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +413,7 @@ int main(void)
         cmocka_unit_test(the_next_row_is_found_by_fewer_weights),
         cmocka_unit_test(a_vector_is_a_persons_own),
         cmocka_unit_test(order_matters),
+        cmocka_unit_test(older_rows_count_where_that_is_wanted),
         cmocka_unit_test(options_at_their_limits_are_no_accident),
         cmocka_unit_test(ncf_scores_by_the_papers_formula),
     };
