@@ -295,20 +295,35 @@ static enum err change_weights(struct changes *c)
     return ERR_OK;
 }
 
-/* Items that leave take their row and column along. */
-static void drop_items(struct changes *c, const uint8_t *gone)
+/* to[] = from[0..n) without those that are gone; how many are left. */
+static size_t squeeze_row(float *to, const float *from, const uint8_t *gone,
+                          size_t n)
 {
     size_t left = 0;
 
+    for (size_t j = 0, run; j < n; j += run + 1) {
+        const uint8_t *end = memchr(gone + j, 1, n - j);
+
+        run = end != NULL ? (size_t)(end - (gone + j)) : n - j;
+        memmove(to + left, from + j, run * sizeof(float));
+        left += run;
+    }
+    return left;
+}
+
+/* Items that leave take their row and column along. */
+static void drop_items(struct changes *c, const uint8_t *gone)
+{
+    size_t left = 0, at = 0;
+
     if (memchr(gone, 1, c->n) == NULL)
         return;
-    for (size_t i = 0, at = 0; i < c->n; i++) {
-        for (size_t j = 0; !gone[i] && j < c->n; j++) {
-            if (!gone[j]) /* at <= i * n + j: read before written */
-                c->b[at++] = c->b[i * c->n + j];
-        }
-        if (!gone[i])
-            c->diagonal[left++] = c->diagonal[i];
+    for (size_t i = 0; i < c->n; i++) {
+        if (gone[i])
+            continue;
+        /* at <= i * n: read before written */
+        at += squeeze_row(c->b + at, c->b + i * c->n, gone, c->n);
+        c->diagonal[left++] = c->diagonal[i];
     }
 }
 
