@@ -434,11 +434,11 @@ static void put_rows(FILE *out, const struct atk_row_scores *s,
             "ln of the ratio of right to wrong answers at the row's best "
             "threshold (Li et al., RecSys 2025), which differential privacy of "
             "epsilon would keep below epsilon.</p>\n<p class=\"note\">Mean "
-            "%.3f, median %.3f; one row in ten is above %.3f. A row that gives "
-            "nothing away has %.3f with so few models, since its threshold is "
-            "chosen on them; a row that is told wholly has %.3f. It "
-            "speaks of the recipe, not of the model that was attacked, and is "
-            "an estimate without a bound.</p>\n",
+            "%.3f, median %.3f; one row in ten is above %.3f. Rows that give "
+            "nothing away have %.3f in the mean with so few models, since "
+            "their thresholds are chosen on them; rows that are told wholly "
+            "have %.3f in the mean. It speaks of the recipe, not of the model "
+            "that was attacked, and is an estimate without a bound.</p>\n",
             s->models, s->mean, s->median, s->tenth, s->chance, s->most);
     put_most(out, s->score, "score", p, r);
     free(r);
