@@ -32,7 +32,7 @@
 struct rec_generators {
     struct rec_model *part[REC_GENERATORS]; /* [0] makes the candidates */
     size_t n;
-    bool merge;                 /* candidates come from all parts in turns */
+    bool merge;                 /* candidates come from all parts' lists */
     const uint32_t *popularity; /* [n_items] rows that the parts learnt from */
     float *place;               /* [n_items] share of items less popular */
     const struct rec_model *near; /* the part that is itemknn, or NULL */

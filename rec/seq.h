@@ -13,9 +13,8 @@
  * their length, in tapes of length, length / 2, ...: a person's vector does not
  * depend on who else is in the batch.
  *
- * Who has more rows than `length` is learnt from by the latest of them, or
- * (with
- * --older) by all: one window after the other, each a sequence of its own.
+ * Who has more rows than `length` is learnt from by the latest of them, or with
+ * --older by all: one window after the other, each a sequence of its own.
  *
  * With --sparsity the layers end sparse or narrow (rec/thin.h); the table of
  * items and recurrent weights stay whole.
