@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "rec/metrics.h"
 
 struct seen {
     uint8_t *met, *listed[2]; /* [n_items] */
@@ -111,6 +112,35 @@ enum err atk_alike(struct atk_alike *out, const struct atk_people *target,
     out->people = people_of_both(target, shadow, key);
     mem_drop(&m);
     return ERR_OK;
+}
+
+void atk_useful(struct atk_useful *out, const struct atk_people *p,
+                const struct rec_data *held, size_t cut)
+{
+    *out = (struct atk_useful){.people = {0, 0}};
+    for (size_t u = 0; u < p->n; u++) {
+        const uint32_t at =
+            rec_key_find(held->user_key, held->n_users, p->key[u]);
+        const size_t first = at == REC_NOBODY ? 0 : held->user_ptr[at];
+        const size_t rows =
+            at == REC_NOBODY ? 0 : held->user_ptr[at + 1] - first;
+        const size_t lost = rows > 0 && held->lost != NULL ? held->lost[at] : 0;
+        const int m = p->member[u] != 0;
+        double metric[REC_METRICS];
+
+        if (rows == 0)
+            continue;
+        rec_metrics_one(p->list + p->list_ptr[u],
+                        p->list_ptr[u + 1] - p->list_ptr[u], held->item + first,
+                        rows, lost, cut, metric);
+        out->recall[m] += metric[REC_RECALL];
+        out->ndcg[m] += metric[REC_NDCG];
+        out->people[m]++;
+    }
+    for (int m = 0; m < 2; m++) {
+        out->recall[m] = mean(out->recall[m], (double)out->people[m]);
+        out->ndcg[m] = mean(out->ndcg[m], (double)out->people[m]);
+    }
 }
 
 void atk_counted_say(const struct atk_counted *c, bool lists, char *text,

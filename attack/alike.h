@@ -10,6 +10,7 @@
 
 #include "attack/people.h"
 #include "base/err.h"
+#include "rec/data.h"
 
 /* Of the others [0] and the members [1] of one side. */
 struct atk_counted {
@@ -31,6 +32,17 @@ struct atk_alike {
 ERR_CHECK
 enum err atk_alike(struct atk_alike *out, const struct atk_people *target,
                    const struct atk_people *shadow, size_t n_items);
+
+/* How well the others [0] and the members [1] of one side are served: their
+ * lists against rows that no model learnt from. */
+struct atk_useful {
+    size_t people[2];          /* who have such a row and a list */
+    double recall[2], ndcg[2]; /* at `cut`, on average; 0: nobody */
+};
+
+/* held: such rows, of any people, in the universe of items of the lists. */
+void atk_useful(struct atk_useful *out, const struct atk_people *p,
+                const struct rec_data *held, size_t cut);
 
 /* A side in words (no full stop); lists: there are some. */
 void atk_counted_say(const struct atk_counted *c, bool lists, char *text,

@@ -46,6 +46,10 @@ enum err cmd_audit_load(struct cmd_audited *out, const struct cmd_common *c,
     if (e == ERR_OK)
         e = rec_data_load(&out->rows, o.v);
     if (e == ERR_OK)
+        e = rec_data_load_in(&out->held, o.v, STO_TEST, out->rows.user_key,
+                             out->rows.n_users, out->rows.item_key,
+                             out->rows.n_items);
+    if (e == ERR_OK)
         e = read_names(out, o.v);
     if (e == ERR_OK)
         out->encrypted = sto_view_encrypted(o.v);
@@ -64,6 +68,7 @@ void cmd_audit_free(struct cmd_audited *a)
         free(a->about[i]);
     free(a->about);
     rec_data_free(&a->rows);
+    rec_data_free(&a->held);
     sto_model_free(&a->info);
     *a = (struct cmd_audited){.n_names = 0};
 }

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attack/alike.h"
 #include "attack/dl_faithful.h"
 #include "attack/report.h"
 #include "attack/serve.h"
@@ -309,35 +308,12 @@ static enum err case_of_model(const struct cmd_common *common,
     if (e == ERR_OK)
         e = serve_model(c, canaries, &recipe, &a.rows, r);
     if (e == ERR_OK)
+        cmd_audit_note_use(r, c, &a.held);
+    if (e == ERR_OK)
         e = name_people(&c->target, &a);
     (void)snprintf(r->target, sizeof(r->target), "%s", a.info.name);
     cmd_audit_free(&a);
     return e;
-}
-
-/* What can be counted of either side, and where they differ. */
-static enum err note_sides(struct atk_report *r, const struct atk_case *c)
-{
-    struct atk_alike a;
-    char text[300];
-
-    ERR_TRY(atk_alike(&a, &c->target, &c->shadow, c->items.n));
-    atk_counted_say(&a.target, !c->no_lists, text, sizeof(text));
-    atk_report_fact(r, "target, counted", "%s", text);
-    if (c->shadow.n == 0)
-        return ERR_OK;
-    atk_counted_say(&a.shadow, !c->no_lists, text, sizeof(text));
-    atk_report_fact(r, "shadow, counted", "%s", text);
-    atk_report_fact(r, "shadow and target",
-                    "%zu items are in histories of both, %zu of the target's "
-                    "and %zu of the shadow's are not; %zu people are on both "
-                    "sides%s",
-                    a.both, a.target.met - a.both, a.shadow.met - a.both,
-                    a.people,
-                    a.people > 0 ? ": the attacker knows their membership in "
-                                   "the shadow"
-                                 : "");
-    return ERR_OK;
 }
 
 /* --- the whole ------------------------------------------------------------ */
@@ -461,7 +437,7 @@ static int membership(const struct cmd_common *c, bool files)
                         attacked.shadow.n);
         atk_report_fact(&r, "made by", "recd %s, seed %lld", PACKAGE_VERSION,
                         (long long)c->seed);
-        e = note_sides(&r, &attacked);
+        e = cmd_audit_note_sides(&r, &attacked);
     }
     if (e == ERR_OK) {
         attacked.faithful = v.faithful;

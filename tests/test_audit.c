@@ -510,61 +510,6 @@ static void draws_of_von_mises_and_fisher(void **state)
     }
 }
 
-/* --- files -------------------------------------------------------------------
- */
-
-static void write_file(const char *path, const char *text)
-{
-    FILE *f = fopen(path, "w");
-
-    assert_non_null(f);
-    fputs(text, f);
-    assert_int_equal(fclose(f), 0);
-}
-
-static void people_come_from_files(void **state)
-{
-    char name[4][64];
-    static const char *const text[4] = {
-        "user,item\na,x\na,y\nb,y\nlost,x\n", "c\tz\t1\nc\tx\t1\n",
-        "a,z\na,x\nb,x\nb,z\n", "c,y\nstray,x\n"};
-    struct atk_people p;
-    struct atk_items items = {0};
-
-    (void)state;
-    for (size_t i = 0; i < 4; i++) {
-        (void)snprintf(name[i], sizeof(name[i]), "test-audit-%d-%zu.csv",
-                       (int)getpid(), i);
-        write_file(name[i], text[i]);
-    }
-    const struct atk_files files = {name[0], name[1], name[2], name[3]};
-
-    if (atk_people_read(&p, &items, &files, 1) != ERR_OK)
-        fail_msg("%s", err_note());
-    assert_int_equal(p.n, 3);
-    assert_int_equal(p.n_members, 2);
-    assert_int_equal(p.dropped, 2);
-    assert_int_equal(items.n, 3);
-    for (size_t u = 0; u < 3; u++) {
-        if (strcmp(p.id[u], "a") != 0)
-            continue;
-        assert_int_equal(p.hist_ptr[u + 1] - p.hist_ptr[u], 2);
-        /* the list's order is the file's */
-        assert_true(items.key[p.list[p.list_ptr[u]]] == key_of("z", 1));
-        assert_true(items.key[p.list[p.list_ptr[u] + 1]] == key_of("x", 1));
-    }
-    atk_people_free(&p);
-    atk_items_free(&items);
-    write_file(name[1], "a,z\n"); /* a member, too */
-    write_file(name[3], "a,x\n");
-    assert_int_equal(atk_people_read(&p, &items, &files, 1), ERR_ARG);
-    assert_non_null(strstr(err_note(), "\"a\" is among the members"));
-    atk_people_free(&p);
-    atk_items_free(&items);
-    for (size_t i = 0; i < 4; i++)
-        assert_int_equal(unlink(name[i]), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -578,7 +523,6 @@ int main(void)
         cmocka_unit_test(an_exact_forget_leaves_nothing),
         cmocka_unit_test(a_sabotaged_forget_is_found),
         cmocka_unit_test(draws_of_von_mises_and_fisher),
-        cmocka_unit_test(people_come_from_files),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,6 +35,11 @@ grep -q -e "http" -e "<script" -e "<link" -e "src=" "$dir/one.html" && fail "the
 expect 3 r audit membership --references 4 --attack lira --max-auc 0.501 --json
 for field in '"attack": "lira"' '"auc":' '"auc_ci":' '"accuracy":' '"tpr_at_fpr":' '"verdict": "leaks"' '"seconds":'; do say "$field"; done
 say '"target": "ials"'
+say '"utility": "not compared: the store has no test rows'
+"$recd" -q synth --users 600 --items 200 --interactions 2000 --seed 4 --output "$dir/held.csv"
+cp -r "$dir/store" "$dir/held" && expect 0 r --store "$dir/held" import --as test "$dir/held.csv"
+expect 0 r --store "$dir/held" audit membership --references 2 --attack lists --json
+for field in '"utility, target": "test rows of ' '"utility, shadow": "test rows of ' '"utility, difference": "shadow minus target: ndcg@20 '; do say "$field"; done
 expect 0 r audit membership --references 4 --attack popularity --max-auc 0.9
 say "a low area proves nothing: of planted members"
 say "verdict: not judged (bound 0.9, strongest attack popularity"
