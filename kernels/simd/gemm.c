@@ -306,10 +306,17 @@ static void gemm_thin(const struct krn_gemm *g)
     }
 }
 
-/* A copy costs about as much as reading the operand twice from the cache: it
- * pays when the block is used by several tiles. */
-#define GEMM_FEW_ROWS (5 * GEMM_MR)
-/* And not where all of B's rows of a panel stay in the first cache. */
+/* B is read where it is, row by row through a tile, and the next columns are
+ * fetched meanwhile: that is faster than a copy unless very many tiles use
+ * the block, or its rows fall into one set of the caches. */
+#ifdef KRN_WITH_AVX512
+#define GEMM_FEW_ROWS 1024
+#define GEMM_BAD_FEW_ROWS (20 * GEMM_MR)
+#else
+#define GEMM_FEW_ROWS 512
+#define GEMM_BAD_FEW_ROWS (5 * GEMM_MR)
+#endif
+/* Nor where all of B's rows of a panel stay in the first cache. */
 #define GEMM_SHALLOW 128
 
 /* Rows of B in a block, at most GEMM_KC. */
@@ -353,8 +360,9 @@ void KRN_TWIN(krn_gemm_f32)(const struct krn_gemm *g)
     if (g->k == 0 && !g->add && !g->sub)
         gemm_zero(g);
     p.copy_b = g->tb || g->sub ||
-               (g->m > GEMM_FEW_ROWS &&
-                (g->k > GEMM_SHALLOW || g->ldb % KRN_GEMM_BAD == 0));
+               (g->ldb % KRN_GEMM_BAD == 0
+                    ? g->m > GEMM_BAD_FEW_ROWS
+                    : g->m > GEMM_FEW_ROWS && g->k > GEMM_SHALLOW);
     p.wide = !p.copy_b && !g->panels && !g->ta && g->m <= GEMM_WIDE_ROWS &&
              g->k > GEMM_SHALLOW && g->n >= 10 * GEMM_WIDE_NR;
     p.a = g->ta                                              ? GEMM_IN_PANELS
