@@ -186,6 +186,8 @@ static void check_one_gemm(const struct krn_ops *twin, size_t m, size_t n,
     g.ldc = n + (how >> 12) % 5;
     if (!g.ta && (how >> 24) % 3 == 0) /* rows that meet in the cache */
         g.lda = (k / 1024 + 1) * 1024;
+    if (!g.tb && (how >> 28) % 3 == 0)
+        g.ldb = (n / 1024 + 1) * 1024;
     const size_t size_a = g.lda * (g.ta ? k : m);
     const size_t panels = (n + KRN_PANEL - 1) / KRN_PANEL;
 
@@ -232,6 +234,10 @@ static void check_gemm(const struct krn_ops *twin)
     for (size_t i = 0; i < sizeof(shape) / sizeof(shape[0]); i++) {
         for (size_t s = 0; s < 4; s++)
             check_one_gemm(twin, shape[i][0], shape[i][1], shape[i][2], s);
+    }
+    for (size_t s = 0; s < 16; s++) { /* so many rows that B is copied */
+        check_one_gemm(twin, 1030, 41, 140, s);
+        check_one_gemm(twin, 290, 41, 140, s); /* where its rows meet */
     }
 }
 
