@@ -112,6 +112,8 @@ static void gemm_cut(struct gemm_tasks *t, size_t threads)
                             : la_min(GEMM_TASK_COLS, GEMM_TASK_FLOATS / g->k);
     size_t across = la_up(g->n, most) / most;
 
+    if (across > threads) /* all are done at the same time */
+        across = la_up(across, threads);
     while (down * across % threads != 0 && down * across < 4 * threads &&
            (g->m / down > 28 || g->n / across > 64)) {
         const size_t rows = g->m / down, cols = g->n / across;
