@@ -72,6 +72,9 @@ struct rec_reranker_ways {
     void (*close)(struct rec_net *k); /* frees k->own, which may be NULL */
 };
 
+/* Options of networks that are trained sparse (rec/thin.h). */
+#define REC_READ_BY_THIN "sparsity pattern schedule levels"
+
 struct rec_reranker {
     const char *name; /* as typed after --ranker */
     const char *help;

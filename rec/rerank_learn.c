@@ -237,101 +237,65 @@ enum err rec_lessons_optim(struct nn_optim **out, struct nn_params *p,
 }
 
 struct study {
+    struct rec_thin *thin; /* of what a model keeps, or NULL */
     struct nn_optim *optim;
-    enum err (*step)(void *arg, struct rec_step *p, struct nn_optim *optim,
-                     double *loss);
+    uint64_t epoch; /* that it knows of, and one more */
+    rec_lessons_step *step;
     void *arg;
 };
 
 static enum err study_step(void *arg, struct rec_step *p, uint64_t epoch,
                            double *loss)
 {
-    const struct study *w = arg;
+    struct study *w = arg;
 
-    (void)epoch;
-    return w->step(w->arg, p, w->optim, loss);
+    if (w->thin != NULL && w->epoch != epoch + 1)
+        ERR_TRY(rec_thin_epoch(w->thin, epoch, w->optim));
+    w->epoch = epoch + 1;
+    ERR_TRY(w->step(w->arg, p, w->optim, loss));
+    if (w->thin != NULL)
+        rec_thin_step(w->thin);
+    return ERR_OK;
+}
+
+/* passes over the lessons, `times` steps for each batch. */
+static enum err study(struct study *w, struct nn_params *params,
+                      const struct rec_model *m, const struct rec_lessons *t,
+                      size_t batch, size_t times, uint64_t seed, size_t passes,
+                      const char *what)
+{
+    struct rec_step p;
+
+    ERR_TRY(rec_lessons_optim(&w->optim, params, m, t, batch, times));
+    enum err e = rec_step_open(&p, batch, t);
+
+    if (e == ERR_OK)
+        e = rec_lessons_pass(t, &p, seed, passes, what, study_step, w);
+    rec_step_close(&p);
+    nn_optim_free(w->optim);
+    return e;
 }
 
 enum err rec_lessons_learn(struct nn_params *params, const struct rec_model *m,
                            const struct rec_lessons *t, size_t batch,
-                           const char *what,
-                           enum err (*step)(void *arg, struct rec_step *p,
-                                            struct nn_optim *optim,
-                                            double *loss),
-                           void *arg)
+                           const char *what, rec_lessons_step *step, void *arg)
 {
     const struct rec_rerank_opts *o = m->opts;
     struct study w = {.step = step, .arg = arg};
-    struct rec_step p;
 
-    ERR_TRY(rec_lessons_optim(&w.optim, params, m, t, batch, 1));
-    enum err e = rec_step_open(&p, batch, t);
-
-    if (e == ERR_OK)
-        e = rec_lessons_pass(t, &p, m->seed, (size_t)o->epochs, what,
-                             study_step, &w);
-    rec_step_close(&p);
-    nn_optim_free(w.optim);
-    return e;
+    return study(&w, params, m, t, batch, 1, m->seed, (size_t)o->epochs, what);
 }
 
-/* --- a network of one pass -------------------------------------------------
+/* --- what a model keeps ----------------------------------------------------
  */
 
-struct pass {
-    struct rec_net *k;
-    struct nn_optim *optim;
-    uint64_t epoch; /* that k->thin knows of, and one more */
-};
-
-static enum err pass_step(void *arg, struct rec_step *p, uint64_t epoch,
-                          double *loss)
-{
-    struct pass *w = arg;
-    struct rec_net *k = w->k;
-
-    if (w->epoch != epoch + 1)
-        ERR_TRY(rec_thin_epoch(&k->thin, epoch, w->optim));
-    w->epoch = epoch + 1;
-    nn_tape_set(k->tape, k->label, p->label);
-    ERR_TRY(rec_net_set(k, &p->asked));
-    if (k->learning != NULL)
-        nn_tape_fill(k->tape, k->learning, 1);
-    ERR_TRY(nn_optim_train(w->optim, k->tape, loss));
-    rec_thin_step(&k->thin);
-    return ERR_OK;
-}
-
-/* Learn from here on; of a network with levels, level l alone. */
-static enum err learn_level(struct rec_net *k, const struct rec_model *m,
-                            const struct rec_lessons *t, size_t l)
-{
-    const struct rec_rerank_opts *o = m->opts;
-    struct pass w = {.k = k};
-    struct rec_step p;
-
-    ERR_TRY(rec_lessons_optim(&w.optim, k->params, m, t, k->batch, 1));
-    if (k->thin.prune != NULL)
-        nn_prune_level(k->thin.prune, l);
-    enum err e = rec_step_open(&p, k->batch, t);
-
-    if (e == ERR_OK)
-        e = rec_lessons_pass(t, &p, k->seed,
-                             rec_thin_passes(&k->thin, (size_t)o->epochs),
-                             "learning to re-rank", pass_step, &w);
-    rec_step_close(&p);
-    if (e == ERR_OK)
-        e = rec_thin_end(&k->thin);
-    nn_optim_free(w.optim);
-    return e;
-}
-
-static enum err open_thin(struct rec_net *k, const struct rec_model *m)
+static enum err open_thin(struct rec_net *k, const struct rec_model *m,
+                          struct nn_tape *tape)
 {
     const struct rec_rerank_opts *o = m->opts;
 
     ERR_TRY(rec_thin_open(&k->thin, &o->thin, (size_t)o->epochs, m->seed,
-                          k->params, k->tape));
+                          k->params, tape));
     return k->thin.prune == NULL ||
                    nn_prune_count(k->thin.prune) <= REC_SPARSE_MOST
                ? ERR_OK
@@ -341,19 +305,50 @@ static enum err open_thin(struct rec_net *k, const struct rec_model *m)
                          REC_SPARSE_MOST);
 }
 
+enum err rec_net_teach(struct rec_net *k, const struct rec_model *m,
+                       const struct rec_lessons *t, struct nn_tape *tape,
+                       size_t times, const char *what, rec_lessons_step *step,
+                       void *arg)
+{
+    const struct rec_rerank_opts *o = m->opts;
+    enum err e = open_thin(k, m, tape);
+
+    for (size_t l = 0; e == ERR_OK && l < (size_t)o->thin.levels; l++) {
+        struct study w = {.thin = &k->thin, .step = step, .arg = arg};
+
+        if (k->thin.prune != NULL)
+            nn_prune_level(k->thin.prune, l);
+        e = study(&w, k->params, m, t, k->batch, times, k->seed,
+                  rec_thin_passes(&k->thin, (size_t)o->epochs), what);
+        if (e == ERR_OK)
+            e = rec_thin_end(&k->thin);
+    }
+    if (e == ERR_OK)
+        nn_tape_training(tape, false);
+    return e;
+}
+
+/* --- a network of one pass -------------------------------------------------
+ */
+
+static enum err pass_step(void *arg, struct rec_step *p, struct nn_optim *optim,
+                          double *loss)
+{
+    struct rec_net *k = arg;
+
+    nn_tape_set(k->tape, k->label, p->label);
+    ERR_TRY(rec_net_set(k, &p->asked));
+    if (k->learning != NULL)
+        nn_tape_fill(k->tape, k->learning, 1);
+    return nn_optim_train(optim, k->tape, loss);
+}
+
 static enum err learn_pass(struct rec_net *k, const struct rec_model *m,
                            const struct rec_lessons *t)
 {
-    const struct rec_rerank_opts *o = m->opts;
-    enum err e = open_thin(k, m);
-
-    for (size_t l = 0; e == ERR_OK && l < (size_t)o->thin.levels; l++)
-        e = learn_level(k, m, t, l);
-    if (e == ERR_OK && k->thin.chex != NULL)
-        e = rec_net_narrow(k, m);
-    if (e == ERR_OK)
-        nn_tape_training(k->tape, false);
-    return e;
+    ERR_TRY(rec_net_teach(k, m, t, k->tape, 1, "learning to re-rank", pass_step,
+                          k));
+    return k->thin.chex != NULL ? rec_net_narrow(k, m) : ERR_OK;
 }
 
 /* --- how it went -----------------------------------------------------------

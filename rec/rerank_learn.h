@@ -165,15 +165,24 @@ enum err rec_lessons_optim(struct nn_optim **out, struct nn_params *p,
                            const struct rec_model *m,
                            const struct rec_lessons *t, size_t batch,
                            size_t times);
+/* A step on a batch, by an optimiser. */
+typedef enum err rec_lessons_step(void *arg, struct rec_step *p,
+                                  struct nn_optim *optim, double *loss);
 /* Learn p by that optimiser: the option's passes, a step() for each batch. */
 ERR_CHECK
 enum err rec_lessons_learn(struct nn_params *p, const struct rec_model *m,
                            const struct rec_lessons *t, size_t batch,
-                           const char *what,
-                           enum err (*step)(void *arg, struct rec_step *p,
-                                            struct nn_optim *optim,
-                                            double *loss),
-                           void *arg);
+                           const char *what, rec_lessons_step *step, void *arg);
+/*
+ * The same for the parameters that a model keeps of k, which `tape` trains and
+ * --sparsity may thin: all levels of them.  Of `times` steps of the optimiser
+ * on each batch, step() calls rec_thin_step(&k->thin) behind all but the last.
+ */
+ERR_CHECK
+enum err rec_net_teach(struct rec_net *k, const struct rec_model *m,
+                       const struct rec_lessons *t, struct nn_tape *tape,
+                       size_t times, const char *what, rec_lessons_step *step,
+                       void *arg);
 
 /* NDCG@k of list l in the order of `score` (NULL: as it is), with gains
  * 2^label - 1; 0 without a label. */

@@ -62,7 +62,7 @@ extern const struct rec_model_ops rec_model_rerank;
 
 #define READ_BY_ALL "base also ranker candidates merge share folds attributes"
 #define READ_BY_PASS                                                           \
-    "epochs dim batch rate drop decay members sparsity pattern schedule levels"
+    "epochs dim batch rate drop decay members " REC_READ_BY_THIN
 #define READ_BY_FAITHFUL "epochs batch rate drop decay members"
 
 /* Whether `name` is a word of the list. */
@@ -107,7 +107,13 @@ enum err rec_rerank_check(const struct rec_model *m)
     if (o->members > 1 && o->thin.sparsity > 0)
         return err_set(ERR_ARG, "--members is for dense networks: --sparsity "
                                 "keeps one");
-    return rec_thin_check(&o->thin, rec_rerank_rows, o);
+    ERR_TRY(rec_thin_check(&o->thin, rec_rerank_rows, o));
+    if (how->ways != NULL && o->thin.sparsity > 0 && rec_thin_narrows(&o->thin))
+        return err_set(ERR_ARG,
+                       "--schedule chex narrows networks of one pass: "
+                       "--ranker %s takes the others",
+                       o->ranker);
+    return ERR_OK;
 }
 
 enum err rec_rerank_steer(struct rec_model *m, double trade)

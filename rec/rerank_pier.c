@@ -246,10 +246,8 @@ static enum err learn(struct rec_net *k, const struct rec_model *m,
 {
     struct own *w = k->own;
 
-    ERR_TRY(rec_lessons_learn(k->params, m, t, k->batch,
-                              "learning to judge orders", step, w));
-    nn_tape_training(w->tape, false);
-    return ERR_OK;
+    return rec_net_teach(k, m, t, w->tape, 1, "learning to judge orders", step,
+                         w);
 }
 
 /* Bits of a vector by the side of each hyperplane. */
@@ -376,5 +374,5 @@ const struct rec_reranker rec_reranker_pier = {
     .name = "pier",
     .help = "all orders of the first five, the best by an evaluator",
     .ways = &ways,
-    .reads = "epochs dim batch rate drop decay kept",
+    .reads = "epochs dim batch rate drop decay kept " REC_READ_BY_THIN,
 };

@@ -199,10 +199,8 @@ static enum err learn(struct rec_net *k, const struct rec_model *m,
 {
     struct own *w = k->own;
 
-    ERR_TRY(rec_lessons_learn(k->params, m, t, k->batch,
-                              "learning to judge lists", step, w));
-    nn_tape_training(w->tape, false);
-    return ERR_OK;
+    return rec_net_teach(k, m, t, w->tape, 1, "learning to judge lists", step,
+                         w);
 }
 
 /* --- search ----------------------------------------------------------------
@@ -411,5 +409,5 @@ const struct rec_reranker rec_reranker_prs = {
     .name = "prs",
     .help = "several lists by beam search, the best by an evaluator",
     .ways = &ways,
-    .reads = "epochs dim batch rate drop decay places",
+    .reads = "epochs dim batch rate drop decay places " REC_READ_BY_THIN,
 };

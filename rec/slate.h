@@ -136,7 +136,8 @@ void rec_slate_ways_close(struct rec_net *k);
         .help = what,                                                          \
         .ways = &ways,                                                         \
         .kin = kinship,                                                        \
-        .reads = "epochs dim batch rate drop decay places" reads_more,         \
+        .reads = "epochs dim batch rate drop decay places " REC_READ_BY_THIN   \
+            reads_more,                                                        \
     };
 
 #endif

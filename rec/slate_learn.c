@@ -77,8 +77,9 @@ enum err rec_slate_ways_order(struct rec_net *k, const struct rec_asked *a,
 
 struct lesson {
     struct own *w;
+    struct rec_thin *thin; /* of the generator */
     struct rec_judge judge;
-    struct nn_optim *optim;
+    struct nn_optim *optim; /* of the step */
     uint64_t seed, steps;
     struct mem_scratch s;
     uint32_t *order[REPEATS]; /* [batch][n] */
@@ -87,7 +88,7 @@ struct lesson {
     float *worth;             /* [places][batch] */
 };
 
-static enum err open_lesson(struct lesson *l, const struct rec_net *k)
+static enum err open_lesson(struct lesson *l, struct rec_net *k)
 {
     struct own *w = k->own;
     const size_t cells = w->g.batch * w->g.places;
@@ -99,6 +100,7 @@ static enum err open_lesson(struct lesson *l, const struct rec_net *k)
     }
     l->worth = mem_take(&l->s, cells, 1, sizeof(float));
     l->w = w;
+    l->thin = &k->thin;
     return l->s.failed ? err_set(ERR_NOMEM, "no memory to learn to make lists")
                        : ERR_OK;
 }
@@ -115,6 +117,7 @@ static enum err descend(struct lesson *l, double *loss)
     ERR_TRY(nn_tape_backward(g->tape));
     ERR_TRY(nn_optim_step(l->optim));
     nn_tape_step(g->tape, nn_optim_steps(l->optim));
+    rec_thin_step(l->thin);
     return ERR_OK;
 }
 
@@ -133,13 +136,13 @@ static void explore(struct lesson *l)
 }
 
 /* What was taken comes before what was not, along lists that it makes. */
-static enum err label_step(void *arg, struct rec_step *p, uint64_t epoch,
-                           double *loss)
+static enum err label_step(void *arg, struct rec_step *p,
+                           struct nn_optim *optim, double *loss)
 {
     struct lesson *l = arg;
     struct rec_slate *g = &l->w->g;
 
-    (void)epoch;
+    l->optim = optim;
     explore(l);
     ERR_TRY(rec_slate_choose(g, &p->asked, draw_name(l, 0), l->order[0]));
     g->even = false;
@@ -210,14 +213,14 @@ static void draw_wishes(struct lesson *l, const uint64_t *key)
     rec_slate_steer(&l->w->g, l->w->wish);
 }
 
-static enum err reward_step(void *arg, struct rec_step *p, uint64_t epoch,
-                            double *loss)
+static enum err reward_step(void *arg, struct rec_step *p,
+                            struct nn_optim *optim, double *loss)
 {
     struct lesson *l = arg;
     struct rec_slate *g = &l->w->g;
     double last = 0;
 
-    (void)epoch;
+    l->optim = optim;
     if (g->kind->steered)
         draw_wishes(l, p->key);
     ERR_TRY(try_lists(l, p));
@@ -243,24 +246,15 @@ static enum err learn_judge(struct lesson *l, struct nn_params **params,
     return rec_judge_learn(&l->judge, m, t);
 }
 
-static enum err learn_lists(struct lesson *l, const struct rec_net *k,
+static enum err learn_lists(struct lesson *l, struct rec_net *k,
                             const struct rec_model *m,
                             const struct rec_lessons *t)
 {
-    const struct rec_rerank_opts *o = m->opts;
     const bool labels = l->w->how->judge == NULL;
-    struct rec_step p;
 
-    ERR_TRY(rec_lessons_optim(&l->optim, k->params, m, t, k->batch,
-                              labels ? 1 : REPEATS));
-    enum err e = rec_step_open(&p, k->batch, t);
-
-    if (e == ERR_OK)
-        e = rec_lessons_pass(t, &p, m->seed, (size_t)o->epochs,
-                             "learning to make lists",
-                             labels ? label_step : reward_step, l);
-    rec_step_close(&p);
-    return e;
+    return rec_net_teach(k, m, t, l->w->g.tape, labels ? 1 : REPEATS,
+                         "learning to make lists",
+                         labels ? label_step : reward_step, l);
 }
 
 enum err rec_slate_ways_learn(struct rec_net *k, const struct rec_model *m,
@@ -277,7 +271,6 @@ enum err rec_slate_ways_learn(struct rec_net *k, const struct rec_model *m,
         e = learn_lists(&l, k, m, t);
     rec_judge_close(&l.judge);
     nn_params_free(judges);
-    nn_optim_free(l.optim);
     mem_drop(&l.s);
     return e;
 }

@@ -52,6 +52,8 @@ expect 2 r rerank train --lists "$dir/learn" --test "$dir/test" --model mir
 say "ready-made lists do not have"
 expect 2 r rerank train --lists "$dir/learn" --test "$dir/test" --model prm --score 99
 say "has features 1 to 13"
+expect 2 r rerank train --lists "$dir/learn" --test "$dir/test" --model egr --sparsity 0.5 --schedule chex
+say "networks of one pass: --ranker egr"
 expect 2 r rerank train --lists "$dir/learn" --test "$dir/test" --model prm --trees 5
 say "trees means nothing to --ranker prm"
 expect 2 r rerank train --lists "$dir/learn" --test "$dir/test" --model prm --name x
