@@ -77,6 +77,14 @@ void rec_dsl_take(const struct rec_dsl *t, size_t first, size_t n, float *g)
     }
 }
 
+void rec_dsl_keep(const struct rec_dsl *t, size_t r, float *x)
+{
+    const uint8_t *mask = t->mask + r * t->dim;
+
+    for (size_t k = 0; k < t->dim; k++)
+        x[k] = mask[k] ? x[k] : 0;
+}
+
 /* --- moves -------------------------------------------------------------------
  */
 

@@ -95,6 +95,10 @@ double rec_dsl_bytes(const struct rec_dsl_opts *o, double rows, double dim);
  * zeroed where nothing is.  A task may call it for rows of its own. */
 void rec_dsl_take(const struct rec_dsl *t, size_t first, size_t n, float *g);
 
+/* Row r of a table, x[dim], after an optimiser whose means still move what is
+ * gone: that is zeroed. */
+void rec_dsl_keep(const struct rec_dsl *t, size_t r, float *x);
+
 /* What a step has changed: x[rows][dim] and (or NULL) the means of gradients
  * and of their squares that an optimiser remembers. */
 struct rec_dsl_side {

@@ -1,6 +1,7 @@
 /* rec/fold.c - the map and the sums it is applied to. */
 #include "rec/fold.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,19 +152,72 @@ static void drop_whole(struct rec_model *m)
     m->parts = NULL;
 }
 
-/* Arrays for tables with holes, and their content. */
+/* What else a model has stays as it is. */
+#define OTHERS 8
+
+struct others {
+    struct rec_array_spec spec[OTHERS];
+    void *data[OTHERS];
+    size_t n;
+};
+
+static bool is_replaced(const char *name)
+{
+    static const char *const names[] = {"user_key", "item_key", "popularity",
+                                        "users",    "items",    "fold"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static size_t array_bytes(const struct rec_array_spec *a)
+{
+    return (size_t)(a->rows * a->cols) * sto_type_bytes(a->type);
+}
+
+/* Copies, with memory from s. */
+static void take_others(struct others *o, const struct rec_model *m,
+                        struct mem_scratch *s)
+{
+    for (size_t i = 0; i < m->n_arrays; i++) {
+        const struct sto_array *a = &m->array[i];
+
+        if (is_replaced(a->name))
+            continue;
+        assert(o->n < OTHERS);
+        struct rec_array_spec *spec = &o->spec[o->n];
+
+        *spec = (struct rec_array_spec){a->name, a->type, a->rows, a->cols};
+        o->data[o->n] = mem_take(s, array_bytes(spec), 1, 1);
+        if (o->data[o->n] != NULL)
+            memcpy(o->data[o->n], a->data, array_bytes(spec));
+        o->n++;
+    }
+}
+
+/* Arrays for tables with holes and for the others, and their content. */
 static enum err store_holes(struct rec_model *m, const struct rec_data *d,
                             const float *users, const float *items,
-                            const float *map, size_t dim)
+                            const float *map, size_t dim,
+                            const struct others *others)
 {
-    struct rec_array_spec spec[5] = {{"map", STO_F32, dim, dim}};
+    struct rec_array_spec spec[5 + OTHERS] = {{"map", STO_F32, dim, dim}};
+    size_t first;
 
     rec_holes_spec(&users_holes, users, d->n_users, dim, spec + 1);
     rec_holes_spec(&items_holes, items, d->n_items, dim, spec + 3);
-    ERR_TRY(rec_model_alloc(m, d, spec, 5));
+    memcpy(spec + 5, others->spec, others->n * sizeof(*spec));
+    ERR_TRY(rec_model_alloc(m, d, spec, 5 + others->n));
     memcpy(rec_model_array(m, "map"), map, dim * dim * sizeof(*map));
     rec_holes_store(&users_holes, m, users, d->n_users, dim);
     rec_holes_store(&items_holes, m, items, d->n_items, dim);
+    first = m->n_arrays - others->n;
+    for (size_t i = 0; i < others->n; i++)
+        memcpy(m->array[first + i].data, others->data[i],
+               array_bytes(&others->spec[i]));
     return ERR_OK;
 }
 
@@ -171,9 +225,12 @@ enum err rec_fold_pack(struct rec_model *m, const struct rec_data *d,
                        size_t dim)
 {
     struct mem_scratch s = {0};
+    struct others others = {.n = 0};
     float *users = mem_take(&s, d->n_users, dim, sizeof(*users));
     float *items = mem_take(&s, d->n_items, dim, sizeof(*items));
     float *map = mem_take(&s, dim, dim, sizeof(*map));
+
+    take_others(&others, m, &s);
     enum err e =
         s.failed ? err_set(ERR_NOMEM, "no memory to store vectors with holes")
                  : learn_map(m, d, dim, map);
@@ -183,7 +240,7 @@ enum err rec_fold_pack(struct rec_model *m, const struct rec_data *d,
                d->n_users * dim * sizeof(*users));
         memcpy(items, rec_model_array(m, "items"),
                d->n_items * dim * sizeof(*items));
-        e = store_holes(m, d, users, items, map, dim);
+        e = store_holes(m, d, users, items, map, dim, &others);
     }
     mem_drop(&s);
     return e == ERR_OK ? rec_fold_ready(m) : e;

@@ -24,7 +24,7 @@ enum err rec_fold_fit(struct rec_model *m, const struct rec_data *d,
 
 /* Store these two with their zeros as holes (rec/holes.h), and the map
  * ("map" [dim][dim]) in place of the images; they are whole in memory again at
- * once.  ERR_NOMEM, ERR_NUM. */
+ * once.  Other arrays (at most 8) stay.  ERR_NOMEM, ERR_NUM. */
 ERR_CHECK
 enum err rec_fold_pack(struct rec_model *m, const struct rec_data *d,
                        size_t dim);

@@ -10,6 +10,7 @@
  * batches are of rows in an order by names; people whom the model never saw:
  * rec/fold.h, for both halves at once.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@
 #include "base/par.h"
 #include "base/rng.h"
 #include "nn/nn.h"
+#include "rec/dsl.h"
 #include "rec/fold.h"
 #include "rec/model.h"
 
@@ -28,6 +30,7 @@
 struct ncf_opts {
     int64_t dim, epochs, batch, negatives;
     double lr, reg;
+    struct rec_dsl_opts dsl;
 };
 
 #define AT(f) offsetof(struct ncf_opts, f)
@@ -43,6 +46,7 @@ static const struct opt rows[] = {
      "learning rate of Adam"},
     {"reg", 0, OPT_REAL, AT(reg), "0", 0, 1e3, "L",
      "weight decay of the layers"},
+    REC_DSL_OPTS(struct ncf_opts),
     {.name = NULL},
 };
 
@@ -74,6 +78,8 @@ struct ncf {
     uint32_t *order;
     uint32_t *user_id, *item_id; /* [samples] */
     float *y, *w;
+    struct rec_dsl mask[2]; /* of users, of items */
+    size_t table[2];        /* their numbers among the parameters */
 };
 
 static double fit_bytes(const struct rec_data *d, const void *opts)
@@ -83,7 +89,8 @@ static double fit_bytes(const struct rec_data *d, const void *opts)
 
     return 40 * dim * (double)(d->n_users + d->n_items) +
            64 * dim * (double)o->batch * (double)(1 + o->negatives) +
-           16 * (double)d->n_rows;
+           16 * (double)d->n_rows +
+           rec_dsl_bytes(&o->dsl, (double)(d->n_users + d->n_items), 2 * dim);
 }
 
 static enum err open_net(struct ncf *f)
@@ -150,6 +157,50 @@ static void put_row(struct ncf *f, size_t at, size_t r, uint64_t epoch)
     }
 }
 
+/* Values (or gradients) of a table. */
+static float *table_of(const struct ncf *f, size_t which, bool grads)
+{
+    float *block =
+        grads ? nn_params_grads(f->params) : nn_params_values(f->params);
+
+    return block + nn_params_view(f->params, f->table[which])->at;
+}
+
+/* A step of tables under a budget.  The optimiser's means of what is gone
+ * fade by themselves, as it gets no gradient; what they still move is undone.
+ */
+static enum err step_thin(struct ncf *f)
+{
+    const size_t dim = 2 * (size_t)f->o->dim;
+    const uint32_t *id[2] = {f->user_id, f->item_id};
+
+    nn_tape_step(f->tape, nn_optim_steps(f->optim));
+    ERR_TRY(nn_tape_forward(f->tape));
+    if (!isfinite(nn_tape_loss(f->tape)))
+        return err_set(ERR_NUM, "the loss of ncf is not finite: a lower --lr "
+                                "may help");
+    ERR_TRY(nn_tape_backward(f->tape));
+    for (size_t k = 0; k < 2; k++) {
+        const struct nn_param *x = nn_params_view(f->params, f->table[k]);
+        float *grads = table_of(f, k, true);
+
+        for (size_t r = 0; r < x->n_touched; r++)
+            rec_dsl_take(&f->mask[k], x->touched[r], 1,
+                         grads + x->touched[r] * dim);
+    }
+    ERR_TRY(nn_optim_step(f->optim));
+    for (size_t k = 0; k < 2; k++) {
+        float *values = table_of(f, k, false);
+
+        for (size_t s = 0; s < f->samples; s++) {
+            if (id[k][s] != NN_PAD)
+                rec_dsl_keep(&f->mask[k], id[k][s], values + id[k][s] * dim);
+        }
+        rec_dsl_step(&f->mask[k], &(struct rec_dsl_side){values, NULL, NULL});
+    }
+    return ERR_OK;
+}
+
 static enum err train_batch(struct ncf *f, size_t first, uint64_t epoch)
 {
     const size_t each = 1 + (size_t)f->o->negatives;
@@ -166,7 +217,8 @@ static enum err train_batch(struct ncf *f, size_t first, uint64_t epoch)
     ERR_TRY(nn_tape_set_ids(f->tape, f->item, f->item_id));
     nn_tape_set(f->tape, f->label, f->y);
     nn_tape_set(f->tape, f->weight, f->w);
-    return nn_optim_train(f->optim, f->tape, NULL);
+    return f->o->dsl.sparsity > 0 ? step_thin(f)
+                                  : nn_optim_train(f->optim, f->tape, NULL);
 }
 
 static enum err keep(struct ncf *f)
@@ -201,7 +253,10 @@ static enum err teach(struct ncf *f, const struct rec_watch *watch)
             ERR_TRY(watch->epoch(watch->arg, f->m, e + 1, &stop));
         }
     }
-    return keep(f);
+    ERR_TRY(keep(f));
+    return f->o->dsl.sparsity > 0
+               ? rec_fold_pack(f->m, f->d, 2 * (size_t)f->o->dim)
+               : ERR_OK;
 }
 
 static void name_rows(struct ncf *f)
@@ -236,12 +291,32 @@ static enum err alloc(struct ncf *f)
     return rec_model_alloc(f->m, f->d, spec, 4 + 2 * LAYERS);
 }
 
+static enum err open_masks(struct ncf *f, struct mem_scratch *s)
+{
+    const uint64_t batches =
+        (f->d->n_rows + (uint64_t)f->o->batch - 1) / (uint64_t)f->o->batch;
+    const size_t n[2] = {f->d->n_users, f->d->n_items};
+
+    for (size_t k = 0; k < 2; k++) {
+        ERR_TRY(rec_dsl_init(&f->mask[k], &f->o->dsl,
+                             batches * (uint64_t)f->o->epochs, n[k],
+                             2 * (size_t)f->o->dim, s));
+        for (size_t i = 0; i < nn_params_count(f->params); i++) {
+            if (strcmp(nn_params_view(f->params, i)->name,
+                       k == 0 ? "users" : "items") == 0)
+                f->table[k] = i;
+        }
+    }
+    return ERR_OK;
+}
+
 static enum err fit(struct rec_model *m, const struct rec_data *d,
                     const struct rec_watch *watch)
 {
     struct ncf f = {.m = m, .d = d, .o = m->opts};
     struct mem_scratch s = {0};
 
+    ERR_TRY(rec_dsl_check(&f.o->dsl, m));
     if (d->n_rows >= UINT32_MAX)
         return err_set(ERR_ARG, "ncf learns from at most 4,294,967,294 rows: "
                                 "shard the data");
@@ -260,9 +335,12 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
         e = alloc(&f);
     if (e == ERR_OK)
         e = open_net(&f);
+    if (e == ERR_OK)
+        e = open_masks(&f, &s);
     if (e == ERR_OK) {
         name_rows(&f);
-        e = teach(&f, watch);
+        /* a schedule of masks ends where its epochs end */
+        e = teach(&f, f.o->dsl.sparsity > 0 ? NULL : watch);
     }
     nn_optim_free(f.optim);
     nn_tape_free(f.tape);
@@ -278,11 +356,12 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
 struct scoring {
     const struct rec_model *m;
     const struct ncf_opts *o;
-    const float *vec;  /* [people][2 dim] */
-    const float *item; /* [n_items][dim] the items' share of the first layer */
-    float *room[2];    /* [threads][n_items][dim] */
-    float *out;        /* [people][n_items] */
-    enum err *result;  /* [people] */
+    const float *vec;   /* [people][2 dim] */
+    const float *items; /* [n_items][2 dim] */
+    const float *item;  /* [n_items][dim] the items' share of the first layer */
+    float *room[2];     /* [threads][n_items][dim] */
+    float *out;         /* [people][n_items] */
+    enum err *result;   /* [people] */
 };
 
 static void bias_relu(float *x, const float *bias, size_t n_rows, size_t n)
@@ -343,7 +422,7 @@ static void score_task(void *arg, size_t u, size_t thread)
     const struct scoring *s = arg;
     const size_t dim = (size_t)s->o->dim, n = s->m->n_items;
     const size_t deep = width(s->o, LAYERS - 1);
-    const float *items = rec_model_array(s->m, "items"), *h = NULL;
+    const float *items = s->items, *h = NULL;
     const float *weight = rec_model_array(s->m, "out/weight");
     const float *vec = s->vec + u * 2 * dim;
     float gmf[1024], *room = s->room[0] + thread * n * dim;
@@ -365,12 +444,13 @@ static enum err score(const struct rec_model *m, const struct rec_query *q,
 {
     const struct ncf_opts *o = m->opts;
     const size_t dim = (size_t)o->dim;
-    const float *items = rec_model_array(m, "items");
+    const float *items = rec_fold_items(m, &(size_t){0});
     const float *weight = rec_model_array(m, weight_name[0]);
     struct mem_scratch room = {0};
     float *vec = mem_take(&room, q->n, 2 * dim, sizeof(*vec));
     float *item = mem_take(&room, m->n_items, dim, sizeof(*item));
-    struct scoring s = {.m = m, .o = o, .vec = vec, .item = item};
+    struct scoring s = {
+        .m = m, .o = o, .vec = vec, .items = items, .item = item};
 
     for (size_t i = 0; i < 2; i++)
         s.room[i] = mem_take(&room, par_threads(), m->n_items * dim,
@@ -405,7 +485,9 @@ static bool valid(const struct rec_model *m)
     const struct ncf_opts *o = m->opts;
     const size_t dim = (size_t)o->dim;
     bool fits =
-        rec_fold_valid(m) && rec_model_cols(m, "items") == 2 * dim &&
+        rec_fold_valid(m) &&
+        (rec_model_cols(m, "items") == 2 * dim ||
+         rec_model_cols(m, "map") == 2 * dim) &&
         rec_model_has(m, "out/weight", STO_F32, dim + width(o, LAYERS - 1), 1);
 
     for (size_t l = 0; l < LAYERS; l++)
@@ -427,4 +509,5 @@ const struct rec_model_ops rec_model_ncf = {
     .fit = fit,
     .score = score,
     .valid = valid,
+    .ready = rec_fold_ready,
 };

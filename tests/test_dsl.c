@@ -357,12 +357,46 @@ static void tables_with_holes_come_back(void **state)
     rec_data_free(&d);
 }
 
+/* The tables of a network are pruned by an optimiser that is not theirs alone:
+ * half of their numbers are there, the layers are whole, and the model answers
+ * as before when its tables are opened again. */
+static void a_network_keeps_its_layers(void **state)
+{
+    struct rec_data d = case_data(60, 30, 0.2, false, 4);
+    const size_t ptr[2] = {0, d.user_ptr[1]};
+    const uint32_t user = 0;
+    const struct rec_query q = {1, &user, ptr, d.item, NULL, NULL};
+    const struct rec_model_ops *ops;
+    struct rec_model *m;
+    float was[30], now[30];
+
+    (void)state;
+    assert_int_equal(rec_model_find("ncf", &ops), ERR_OK);
+    assert_int_equal(rec_model_new(&m, ops), ERR_OK);
+    assert_int_equal(opt_assign(ops->opts, m->opts, "sparsity", "0.5"), ERR_OK);
+    assert_int_equal(opt_assign(ops->opts, m->opts, "dim", "8"), ERR_OK);
+    assert_int_equal(opt_assign(ops->opts, m->opts, "batch", "32"), ERR_OK);
+    if (rec_model_fit(m, &d, NULL) != ERR_OK)
+        fail_msg("%s", err_note());
+    assert_true(rec_model_has(m, "users.kept", STO_F32, 60 * 16 / 2, 1));
+    assert_true(rec_model_has(m, "items.kept", STO_F32, 30 * 16 / 2, 1));
+    assert_true(rec_model_has(m, "m0/weight", STO_F32, 16, 8));
+    assert_true(rec_model_cols(m, "users") == 0);
+    assert_int_equal(ops->score(m, &q, was), ERR_OK);
+    assert_int_equal(ops->ready(m), ERR_OK);
+    assert_int_equal(ops->score(m, &q, now), ERR_OK);
+    assert_memory_equal(was, now, sizeof(was));
+    assert_true(ops->valid(m));
+    rec_model_free(m);
+    rec_data_free(&d);
+}
+
 /* --- where there are no masks ----------------------------------------------
  */
 
 static void stages_have_no_masks(void **state)
 {
-    static const char *const names[] = {"bpr", "wmf", "lightgcn", "lfm"};
+    static const char *const names[] = {"bpr", "wmf", "lightgcn", "lfm", "ncf"};
     const struct rec_stage stage = {.epochs = 1, .all = 2};
     struct rec_data d = case_data(60, 30, 0.1, false, 4);
 
@@ -401,6 +435,7 @@ int main(void)
         cmocka_unit_test(what_does_little_in_scores_goes),
         cmocka_unit_test(rows_come_back_and_damage_is_seen),
         cmocka_unit_test(tables_with_holes_come_back),
+        cmocka_unit_test(a_network_keeps_its_layers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
