@@ -65,9 +65,14 @@ static struct la_scratch *la_scratch_take(size_t threads)
     return s;
 }
 
+/* The larger of this and what is kept meanwhile stays. */
 static void la_scratch_give(struct la_scratch *s)
 {
-    la_scratch_drop(atomic_exchange(&la_kept, s));
+    struct la_scratch *was = atomic_exchange(&la_kept, s);
+
+    if (was != NULL && s != NULL && was->threads > s->threads)
+        was = atomic_exchange(&la_kept, was);
+    la_scratch_drop(was);
 }
 
 #define GEMM_TASK_ROWS 8192
@@ -131,7 +136,7 @@ static void gemm_cut(struct gemm_tasks *t, size_t threads)
 enum err la_gemm(const struct krn_gemm *g)
 {
     const bool small = (double)g->m * (double)g->n * (double)g->k < GEMM_ALONE;
-    const size_t threads = small ? 1 : par_threads();
+    const size_t threads = small || par_inside() ? 1 : par_threads();
     struct la_scratch *scratch = la_scratch_take(threads);
     struct gemm_tasks t = {.g = g};
 

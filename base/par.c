@@ -35,13 +35,22 @@ size_t par_threads(void)
     return par_n;
 }
 
+bool par_inside(void)
+{
+#ifdef _OPENMP
+    return omp_in_parallel();
+#else
+    return false;
+#endif
+}
+
 void par_for(size_t n, void (*fn)(void *arg, size_t task, size_t thread),
              void *arg)
 {
 #ifdef _OPENMP
     const size_t threads = par_threads();
 
-    if (n > 1 && threads > 1 && !omp_in_parallel()) {
+    if (n > 1 && threads > 1 && !par_inside()) {
 #pragma omp parallel for schedule(dynamic, 1) num_threads((int)threads)
         for (size_t task = 0; task < n; task++)
             fn(arg, task, (size_t)omp_get_thread_num());

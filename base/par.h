@@ -9,6 +9,7 @@
 #ifndef BASE_PAR_H
 #define BASE_PAR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define PAR_MAX 256 /* most threads; per-thread scratch is sized by this */
@@ -17,6 +18,9 @@
  * process may run on.  Clamped to 1..PAR_MAX; 1 where OpenMP is missing. */
 void par_set_threads(size_t n);
 size_t par_threads(void);
+
+/* Whether the caller is inside a task: there par_for() does not share. */
+bool par_inside(void);
 
 /* Run fn(arg, task, thread) for task = 0..n-1, handed out in order, each
  * once; thread < par_threads() names the scratch that the call may use.

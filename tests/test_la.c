@@ -7,6 +7,7 @@
 #include "base/par.h"
 
 static const size_t threads[] = {1, 2, 3, 7};
+#define NESTED 40 /* products at a time */
 #define N_THREADS (sizeof(threads) / sizeof(threads[0]))
 
 static void gemm_is_the_naive_chain_for_any_threads(void **state)
@@ -44,6 +45,57 @@ static void gemm_is_the_naive_chain_for_any_threads(void **state)
         free(got);
     }
     par_set_threads(0);
+}
+
+struct nested {
+    struct krn_gemm g;
+    float *c; /* [tasks][m n] */
+    enum err result[NESTED];
+};
+
+static void nested_task(void *arg, size_t task, size_t thread)
+{
+    struct nested *w = arg;
+    struct krn_gemm g = w->g;
+
+    (void)thread;
+    g.c = w->c + task * g.m * g.n;
+    w->result[task] = la_gemm(&g);
+}
+
+/* Products inside tasks, many at a time: each has working memory of its own. */
+static void products_may_meet(void **state)
+{
+    const size_t m = 130, n = 260, k = 300;
+    float *a = kern_new(m * k, 1), *b = kern_new(k * n, 2);
+    float *want = kern_new(m * n, 3), *got = kern_new(NESTED * m * n, 4);
+    struct nested w = {.g = {.m = m,
+                             .n = n,
+                             .k = k,
+                             .sub = true, /* B is copied */
+                             .a = a,
+                             .lda = k,
+                             .b = b,
+                             .ldb = n,
+                             .c = want,
+                             .ldc = n},
+                       .c = got};
+
+    (void)state;
+    for (size_t i = 0; i < NESTED; i++)
+        memcpy(got + i * m * n, want, m * n * sizeof(*want));
+    krn_ops_reference.gemm_f32(&w.g);
+    par_set_threads(7);
+    par_for(NESTED, nested_task, &w);
+    par_set_threads(0);
+    for (size_t i = 0; i < NESTED; i++) {
+        assert_int_equal(w.result[i], ERR_OK);
+        kern_assert_same(got + i * m * n, want, m * n, "nested", m, n, i);
+    }
+    free(a);
+    free(b);
+    free(want);
+    free(got);
 }
 
 /* rows of 0, 1, 2, ... 40, 0, ... entries in a matrix of n by n */
@@ -261,6 +313,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gemm_is_the_naive_chain_for_any_threads),
+        cmocka_unit_test(products_may_meet),
         cmocka_unit_test(spmm_is_the_same_for_any_threads),
         cmocka_unit_test(sddmm_is_the_same_for_any_threads),
         cmocka_unit_test(gram_is_right_and_the_same_for_any_threads),
