@@ -76,7 +76,8 @@ static void la_scratch_give(struct la_scratch *s)
 }
 
 #define GEMM_TASK_ROWS 8192
-#define GEMM_TASK_COLS 2048 /* what is packed of B stays in the L3 cache */
+/* With 4,096, one thread is 2 % slower at 4096 x 4096 x 4096. */
+#define GEMM_TASK_COLS 2048
 /* A shallow B is read where it is: a task's part of it fits the L2 cache. */
 #define GEMM_SHALLOW 128
 #define GEMM_TASK_FLOATS ((size_t)1 << 18)

@@ -110,7 +110,7 @@ def ours(program, lists, shadow, target, vectors):
     for seed in range(1, SEEDS + 1):
         done = subprocess.run(
             [program, "-q", "audit", "membership", "--json", "--seed", str(seed), "--attack",
-             "st-mia", "--item-vectors", vectors] + words, capture_output=True, text=True)
+             "st-mia", "--item-vectors", vectors] + words, stdout=subprocess.PIPE, text=True, check=True)
         found.append(json.loads(done.stdout)["attacks"][0]["accuracy"])
     return found
 
@@ -121,6 +121,9 @@ def cell(values):
 
 
 def main():
+    if len(sys.argv) != 3 or not os.path.isdir(os.path.join(sys.argv[2], "dlmia")):
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
     program, data = os.path.abspath(sys.argv[1]), sys.argv[2]
     lists = Lists(data)
     torch.set_num_threads(1)

@@ -484,10 +484,10 @@ static bool valid(const struct rec_model *m)
 {
     const struct ncf_opts *o = m->opts;
     const size_t dim = (size_t)o->dim;
+    const size_t map = rec_model_cols(m, "map"); /* of tables with holes */
     bool fits =
         rec_fold_valid(m) &&
-        (rec_model_cols(m, "items") == 2 * dim ||
-         rec_model_cols(m, "map") == 2 * dim) &&
+        (map > 0 ? map : rec_model_cols(m, "items")) == 2 * dim &&
         rec_model_has(m, "out/weight", STO_F32, dim + width(o, LAYERS - 1), 1);
 
     for (size_t l = 0; l < LAYERS; l++)

@@ -96,7 +96,9 @@ enum err rec_rerank_check(const struct rec_model *m)
                                                : READ_BY_PASS;
 
         if (opt_is_given(r, o) && strcmp(r->name, "faithful") != 0 &&
-            !is_word(READ_BY_ALL, r->name) && !is_word(reads, r->name))
+            !is_word(READ_BY_ALL, r->name) &&
+            (!is_word(reads, r->name) ||
+             (o->faithful && is_word(REC_READ_BY_THIN, r->name))))
             return err_set(ERR_ARG, "--%s means nothing to --ranker %s%s",
                            r->name, o->ranker,
                            o->faithful ? " --faithful" : "");

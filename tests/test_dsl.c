@@ -391,6 +391,50 @@ static void a_network_keeps_its_layers(void **state)
     rec_data_free(&d);
 }
 
+/* A file with whole tables of one width and tables with holes of another. */
+static void tables_of_two_widths_are_refused(void **state)
+{
+    static const struct rec_holes users = {"users.mask", "users.kept"};
+    static const struct rec_holes items = {"items.mask", "items.kept"};
+    static const float zero[60 * 8];
+    struct rec_data d = case_data(60, 30, 0.2, false, 4);
+    struct rec_array_spec spec[] = {
+        {"map", STO_F32, 8, 8},         {NULL, STO_U8, 0, 0},
+        {NULL, STO_F32, 0, 0},          {NULL, STO_U8, 0, 0},
+        {NULL, STO_F32, 0, 0},          {"items", STO_F32, 30, 16},
+        {"out/weight", STO_F32, 10, 1}, {"m0/weight", STO_F32, 16, 8},
+        {"m0/bias", STO_F32, 1, 8},     {"m1/weight", STO_F32, 8, 4},
+        {"m1/bias", STO_F32, 1, 4},     {"m2/weight", STO_F32, 4, 2},
+        {"m2/bias", STO_F32, 1, 2}};
+    const struct rec_model_ops *ops;
+    struct rec_model *m;
+
+    (void)state;
+    assert_int_equal(rec_model_find("ncf", &ops), ERR_OK);
+    for (int same = 0; same < 2; same++) {
+        const char *const dim = same ? "4" : "8";
+
+        assert_int_equal(rec_model_new(&m, ops), ERR_OK);
+        assert_int_equal(opt_assign(ops->opts, m->opts, "dim", dim), ERR_OK);
+        rec_holes_spec(&users, zero, 60, 8, spec + 1);
+        rec_holes_spec(&items, zero, 30, 8, spec + 3);
+        if (same) /* and what fits */
+            memcpy(spec + 6,
+                   (struct rec_array_spec[]){{"out/weight", STO_F32, 5, 1},
+                                             {"m0/weight", STO_F32, 8, 4},
+                                             {"m0/bias", STO_F32, 1, 4},
+                                             {"m1/weight", STO_F32, 4, 2},
+                                             {"m1/bias", STO_F32, 1, 2},
+                                             {"m2/weight", STO_F32, 2, 1},
+                                             {"m2/bias", STO_F32, 1, 1}},
+                   7 * sizeof(*spec));
+        assert_int_equal(rec_model_alloc(m, &d, spec, 13), ERR_OK);
+        assert_int_equal(ops->valid(m), same);
+        rec_model_free(m);
+    }
+    rec_data_free(&d);
+}
+
 /* --- where there are no masks ----------------------------------------------
  */
 
@@ -436,6 +480,7 @@ int main(void)
         cmocka_unit_test(rows_come_back_and_damage_is_seen),
         cmocka_unit_test(tables_with_holes_come_back),
         cmocka_unit_test(a_network_keeps_its_layers),
+        cmocka_unit_test(tables_of_two_widths_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,6 +54,8 @@ expect 2 r rerank train --lists "$dir/learn" --test "$dir/test" --model prm --sc
 say "has features 1 to 13"
 expect 2 r rerank train --lists "$dir/learn" --test "$dir/test" --model egr --sparsity 0.5 --schedule chex
 say "networks of one pass: --ranker egr"
+expect 2 r rerank train --lists "$dir/learn" --test "$dir/test" --model egr --sparsity 0.5 --faithful
+say "sparsity means nothing to --ranker egr --faithful"
 expect 2 r rerank train --lists "$dir/learn" --test "$dir/test" --model prm --trees 5
 say "trees means nothing to --ranker prm"
 expect 2 r rerank train --lists "$dir/learn" --test "$dir/test" --model prm --name x
