@@ -235,6 +235,12 @@ static void check_gemm(const struct krn_ops *twin)
         for (size_t s = 0; s < 4; s++)
             check_one_gemm(twin, shape[i][0], shape[i][1], shape[i][2], s);
     }
+    for (size_t m = 1; m <= 5; m++) { /* few rows: B is near; it is far */
+        for (size_t s = 0; s < 24; s++)
+            check_one_gemm(twin, m, 2133, 43, s);
+        check_one_gemm(twin, m, 2133, 500, 5); /* taken away */
+        check_one_gemm(twin, m, 2133, 500, 15);
+    }
     for (size_t s = 0; s < 16; s++) { /* so many rows that B is copied */
         check_one_gemm(twin, 1030, 41, 140, s);
         check_one_gemm(twin, 290, 41, 140, s); /* where its rows meet */

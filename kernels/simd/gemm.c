@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "kernels/simd/gemm_thin.h"
 #include "kernels/simd/gemm_tile.h"
 
 #define GEMM_KC 512
@@ -250,62 +251,6 @@ static void gemm_zero(const struct krn_gemm *g)
     }
 }
 
-/* A few rows of C: eight rows of B at a time are read in order, a stretch of C
- * stays in the cache. */
-#define GEMM_THIN 4
-#define GEMM_THIN_K 8
-#define GEMM_STRETCH 4096
-#define GEMM_SOON 512 /* floats that are fetched early */
-
-static void gemm_thin_row(const struct krn_gemm *g, size_t i, size_t j,
-                          size_t n, size_t l)
-{
-    const size_t step = g->ta ? g->lda : 1;
-    const float *a = g->a + (g->ta ? i : i * g->lda) + l * step;
-    const float *b = g->b + l * g->ldb + j;
-    float *c = g->c + i * g->ldc + j;
-    const size_t rows = gemm_min(GEMM_THIN_K, g->k - l);
-    /* further on in these rows; from their ends, in the next ones */
-    const size_t round = GEMM_THIN_K * g->ldb - n;
-    struct v16 va[GEMM_THIN_K];
-
-    for (size_t r = 0; r < rows; r++)
-        va[r] = v_set1(g->sub ? -a[r * step] : a[r * step]);
-    V_FOR(x, lanes, n)
-    {
-        const size_t soon = GEMM_SOON + (x + GEMM_SOON < n ? 0 : round);
-        struct v16 sum = v_load_n(c + x, lanes);
-
-        if (rows == GEMM_THIN_K) {
-            V_UNROLL
-            for (size_t r = 0; r < GEMM_THIN_K; r++) {
-                const float *at = b + r * g->ldb + x;
-
-                _mm_prefetch((const char *)(at + soon), _MM_HINT_T0);
-                sum = v_fma(va[r], v_load_n(at, lanes), sum);
-            }
-        } else {
-            for (size_t r = 0; r < rows; r++)
-                sum = v_fma(va[r], v_load_n(b + r * g->ldb + x, lanes), sum);
-        }
-        v_store_n(c + x, sum, lanes);
-    }
-}
-
-static void gemm_thin(const struct krn_gemm *g)
-{
-    if (!g->add && !g->sub)
-        gemm_zero(g);
-    for (size_t j = 0; j < g->n; j += GEMM_STRETCH) {
-        const size_t n = gemm_min(GEMM_STRETCH, g->n - j);
-
-        for (size_t l = 0; l < g->k; l += GEMM_THIN_K) {
-            for (size_t i = 0; i < g->m; i++)
-                gemm_thin_row(g, i, j, n, l);
-        }
-    }
-}
-
 /* B is read where it is, row by row through a tile, and the next columns are
  * fetched meanwhile: that is faster than a copy unless very many tiles use
  * the block, or its rows fall into one set of the caches. */
@@ -354,6 +299,8 @@ void KRN_TWIN(krn_gemm_f32)(const struct krn_gemm *g)
         .g = g, .pa = g->scratch, .pb = g->scratch + GEMM_A_ROOM};
 
     if (g->m <= GEMM_THIN && !g->tb && !g->panels) {
+        if (!g->add && !g->sub)
+            gemm_zero(g);
         gemm_thin(g);
         return;
     }
