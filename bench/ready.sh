@@ -23,7 +23,7 @@ options() {
     lambdamart) echo "--trees 100" ;;
     logistic) echo "--rate 0.01" ;;
     egr | grn | prs) [ $2 = letor ] || echo "--epochs 8 --batch 64" ;;
-    cmr) [ $2 = letor ] && echo "--trade 1" || echo "--epochs 16 --batch 64 --rate 0.002 --trade 1" ;;
+    cmr) [ $2 = letor ] && echo "--trade 1" || echo "--epochs 8 --batch 64 --rate 0.002 --trade 1" ;;
     pier) echo "--epochs 10 --batch 64 --rate 0.003 --drop 0" ;;
     esac
 }

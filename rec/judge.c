@@ -197,12 +197,30 @@ static enum err step(void *arg, struct rec_step *p, struct nn_optim *optim,
     return nn_optim_train(optim, j->tape, loss);
 }
 
+/* Of the items in the first j->n places. */
+static double share_taken(const struct rec_judge *j,
+                          const struct rec_lessons *t)
+{
+    double there = 0, taken = 0;
+
+    for (size_t l = 0; l < t->n; l++) {
+        for (size_t k = 0; k < j->n; k++) {
+            const size_t at = l * t->list + k;
+
+            there += t->mask[at] > 0;
+            taken += t->mask[at] > 0 && t->label[at] > 0;
+        }
+    }
+    return there > 0 ? taken / there : 0;
+}
+
 enum err rec_judge_learn(struct rec_judge *j, const struct rec_model *m,
                          const struct rec_lessons *t)
 {
     ERR_TRY(rec_lessons_learn(j->params, m, t, j->batch,
                               "learning to judge lists", step, j));
     nn_tape_training(j->tape, false);
+    j->taken = share_taken(j, t);
     return ERR_OK;
 }
 

@@ -29,6 +29,7 @@ struct rec_judge {
     struct nn_tensor
         *learning; /* of a faithful one (rec/faithful.h), or NULL */
     size_t batch, n, features;
+    double taken; /* share of the items that it learnt from */
     bool faithful;
     struct mem_scratch s;
     float *lists, *there; /* [batch][n][features], [batch][n] */

@@ -5,16 +5,16 @@
  * One generator for all preferences: the weights of its last layer come out of
  * a small network that reads the preference, and what is scored hangs on it.
  * Reward of a place: preference times what the evaluator says of its item and
- * those below, in means of the batch, and the rest times how unlike they are to
+ * those below, in means of all items, and the rest times how unlike they are to
  * what stands above them.
  *
  * Source: Chen et al., Controllable multi-objective re-ranking with policy
  * hypernetworks, KDD 2023.  Differs: the public code counts a later place with
  * .3 to the power of how far it is, which does not see what a click costs
  * below; diversity is one less the largest cosine of kinship (of features,
- * where lists have no items), not of categories; advantages are against lists
- * of the same person; it learns by PPO, and half of the lists practise the
- * preference that it serves by default.
+ * where lists have no items), not of categories; what a choice gained is told
+ * by another one in its place; it learns by PPO, and half of the lists practise
+ * the preference that it serves by default.
  */
 #include <stdlib.h>
 
@@ -36,31 +36,28 @@ static float unlike(const float *alike, size_t n, const uint32_t *order,
     return 1 - most;
 }
 
-static enum err reward(struct rec_judge *j, const struct rec_asked *a, size_t n,
-                       size_t places, const uint32_t *order, const double *wish,
-                       float *out)
+static enum err reward(struct rec_judge *j, const struct rec_asked *a,
+                       const struct rec_tried *t, float *out)
 {
-    const size_t w = a->kin != NULL ? a->n_kin : j->features;
+    const size_t n = t->n, w = a->kin != NULL ? a->n_kin : j->features;
     const float *of = a->kin != NULL ? a->kin : a->x;
     float *p = mem_array(j->batch * n, sizeof(*p));
     float *alike = mem_array(n * n, sizeof(*alike));
     enum err e = p == NULL || alike == NULL
                      ? err_set(ERR_NOMEM, "no memory for rewards")
-                     : rec_judge_ask(j, a, n, order, p);
+                     : rec_judge_ask(j, a, n, t->order, p);
+    const double mean = j->taken + 1e-6; /* so that both are about 1 */
 
-    double mean = 1e-6; /* so that both rewards are about 1 */
-
-    for (size_t at = 0; at < j->batch * n && e == ERR_OK; at++)
-        mean += (double)p[at] / (double)(j->batch * n);
     for (size_t b = 0; b < j->batch && e == ERR_OK; b++) {
+        const double wish = t->wish[b];
         float next = 0;
 
         rec_plain_alike(of + b * n * w, w, n, alike);
-        for (size_t k = places; k-- > 0;) {
-            next = (float)(wish[b] * (double)p[b * n + k] / mean) +
-                   (float)(1 - wish[b]) * unlike(alike, n, order + b * n, k) +
+        for (size_t k = t->places; k-- > 0;) {
+            next = (float)(wish * (double)p[b * n + k] / mean) +
+                   (float)(1 - wish) * unlike(alike, n, t->order + b * n, k) +
                    next;
-            out[b * places + k] = next;
+            out[b * t->places + k] = next;
         }
     }
     free(alike);

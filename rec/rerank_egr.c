@@ -8,35 +8,18 @@
  * performance without going online (EG-Rerank), TKDE 2021.  Differs: the
  * public code counts a hundredth of the next place's reward, and so does not
  * see what a click costs below (in the world of rec/clicks.h it is no better
- * than a list by clicks); the state reads what was placed; the best item is
- * taken when serving, the public code draws one; no discriminator.  --faithful
- * has all of these but the discriminator, which the public code does not reach.
+ * than a list by clicks); it compares a list with others of the same person,
+ * not with itself with another choice (rec/slate_learn.c); the state reads what
+ * was placed; the best item is taken when serving, the public code draws one;
+ * no discriminator.  --faithful has all of these but the discriminator, which
+ * the public code does not reach.
  */
-#include <stdlib.h>
-
 #include "rec/slate.h"
-
-static enum err reward(struct rec_judge *j, const struct rec_asked *a, size_t n,
-                       size_t places, const uint32_t *order, const double *wish,
-                       float *out)
-{
-    float *p = mem_array(j->batch * n, sizeof(*p));
-
-    (void)wish;
-    if (p == NULL)
-        return err_set(ERR_NOMEM, "no memory for rewards");
-    const enum err e = rec_judge_ask(j, a, n, order, p);
-
-    if (e == ERR_OK)
-        rec_judge_rewards(j, n, places, p, out);
-    free(p);
-    return e;
-}
 
 static const struct rec_slate_maker maker = {
     .kind = {.lstm = true, .loss = REC_SLATE_PPO},
     .judge = rec_judge_gru,
-    .reward = reward,
+    .reward = rec_slate_return,
 };
 
 REC_SLATE_RERANKER(egr, "a generator that learns from an evaluator (PPO)",

@@ -83,15 +83,22 @@ enum err rec_slate_follow(struct rec_slate *g, const struct rec_asked *a,
 void rec_slate_values(const struct rec_slate *g, const uint32_t *order,
                       float *value);
 
-/*
- * Rewards of places: reward[batch][places] of lists in `order`, by a judge
- * that has learnt (and whatever else there is in `a`); wish[batch]: see
- * rec_slate_steer().
- */
+/* Lists that were made. */
+struct rec_tried {
+    const uint32_t *order; /* [batch][n] */
+    size_t n, places;
+    const double *wish; /* [batch]: see rec_slate_steer() */
+};
+
+/* Rewards of their places, reward[batch][places], each with what it does to the
+ * places below it; by a judge that has learnt (and whatever else there is in
+ * `a`). */
 typedef enum err rec_slate_reward(struct rec_judge *j,
-                                  const struct rec_asked *a, size_t n,
-                                  size_t places, const uint32_t *order,
-                                  const double *wish, float *reward);
+                                  const struct rec_asked *a,
+                                  const struct rec_tried *t, float *reward);
+
+/* What the judge says of the item there and of all below (EG-Rerank). */
+rec_slate_reward rec_slate_return;
 
 /* A generator as a re-ranker: what its file says. */
 struct rec_slate_maker {

@@ -3,9 +3,12 @@
  * re-rankers.
  *
  * With a judge: it learns first, from lists as they stand; then the generator
- * makes lists, the judge says what they are worth, and choices that did better
- * than the mean of REPEATS lists of the same person become likelier.  The judge
- * is left behind; a model keeps the generator alone.
+ * makes lists, and the judge says what each place of them is worth, and what it
+ * would be with another of the items that were left: choices that do better
+ * than that become likelier.  (What else happens in a list is the same for
+ * both, and does not blur the comparison; the means of several lists of a
+ * person, which a faithful one compares with, differ by all of their places.)
+ * The judge is left behind; a model keeps the generator alone.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -14,7 +17,8 @@
 #include "base/rng.h"
 #include "rec/slate.h"
 
-#define REPEATS ((size_t)5)
+#define TRIES ((size_t)2) /* lists that are made of each */
+#define FAITHFUL_TRIES ((size_t)5)
 #define EXPLORED 0.2 /* of the batches, of a faithful generator */
 
 struct own {
@@ -81,11 +85,14 @@ struct lesson {
     struct rec_judge judge;
     struct nn_optim *optim; /* of the step */
     uint64_t seed, steps;
+    size_t tries;
     struct mem_scratch s;
-    uint32_t *order[REPEATS]; /* [batch][n] */
-    float *reward[REPEATS];   /* [batch][places] */
-    float *old[REPEATS];      /* [places][batch] */
-    float *worth;             /* [places][batch] */
+    uint32_t *order[FAITHFUL_TRIES]; /* [batch][n] */
+    float *reward[FAITHFUL_TRIES];   /* [batch][places] */
+    float *old[FAITHFUL_TRIES];      /* [places][batch] */
+    float *worth[FAITHFUL_TRIES];    /* [places][batch]: advantages */
+    uint32_t *other;                 /* [batch][n] */
+    float *instead;                  /* [batch][places] */
 };
 
 static enum err open_lesson(struct lesson *l, struct rec_net *k)
@@ -93,12 +100,15 @@ static enum err open_lesson(struct lesson *l, struct rec_net *k)
     struct own *w = k->own;
     const size_t cells = w->g.batch * w->g.places;
 
-    for (size_t r = 0; r < REPEATS; r++) {
+    l->tries = w->g.faithful ? FAITHFUL_TRIES : TRIES;
+    for (size_t r = 0; r < l->tries; r++) {
         l->order[r] = mem_take(&l->s, w->g.batch, w->g.n, sizeof(uint32_t));
         l->reward[r] = mem_take(&l->s, cells, 1, sizeof(float));
         l->old[r] = mem_take(&l->s, cells, 1, sizeof(float));
+        l->worth[r] = mem_take(&l->s, cells, 1, sizeof(float));
     }
-    l->worth = mem_take(&l->s, cells, 1, sizeof(float));
+    l->other = mem_take(&l->s, w->g.batch, w->g.n, sizeof(uint32_t));
+    l->instead = mem_take(&l->s, cells, 1, sizeof(float));
     l->w = w;
     l->thin = &k->thin;
     return l->s.failed ? err_set(ERR_NOMEM, "no memory to learn to make lists")
@@ -121,9 +131,9 @@ static enum err descend(struct lesson *l, double *loss)
     return ERR_OK;
 }
 
-static uint64_t draw_name(const struct lesson *l, size_t repeat)
+static uint64_t draw_name(const struct lesson *l, size_t r)
 {
-    return rng_derive(l->seed, RNG_NOISE, l->steps * REPEATS + repeat) | 1;
+    return rng_derive(l->seed, RNG_NOISE, l->steps * FAITHFUL_TRIES + r) | 1;
 }
 
 /* The public code explores: of every fifth batch, lists by even draws. */
@@ -151,29 +161,130 @@ static enum err label_step(void *arg, struct rec_step *p,
     return descend(l, loss);
 }
 
-/* Rewards of the repeats, less their mean, by their deviation. */
-static void advantages(struct lesson *l, size_t repeat)
+enum err rec_slate_return(struct rec_judge *j, const struct rec_asked *a,
+                          const struct rec_tried *t, float *reward)
+{
+    float *p = mem_array(j->batch * t->n, sizeof(*p));
+
+    if (p == NULL)
+        return err_set(ERR_NOMEM, "no memory for rewards");
+    const enum err e = rec_judge_ask(j, a, t->n, t->order, p);
+
+    if (e == ERR_OK)
+        rec_judge_rewards(j, t->n, t->places, p, reward);
+    free(p);
+    return e;
+}
+
+/* --- what choices gained ---------------------------------------------------
+ */
+
+/* Against the mean of the lists that were made of the same, by their deviation:
+ * of a faithful one. */
+static void gain_over_mean(struct lesson *l, size_t b, size_t k)
+{
+    const struct rec_slate *g = &l->w->g;
+    const size_t at = b * g->places + k;
+    const double share = 1 / (double)l->tries;
+    double mean = 0, square = 0;
+
+    for (size_t r = 0; r < l->tries; r++)
+        mean += (double)l->reward[r][at] * share;
+    for (size_t r = 0; r < l->tries; r++) {
+        const double d = (double)l->reward[r][at] - mean;
+
+        square += d * d * share;
+    }
+    const double unit = square > 1e-12 ? 1 / sqrt(square) : 1;
+
+    for (size_t r = 0; r < l->tries; r++)
+        l->worth[r][k * g->batch + b] =
+            (float)(((double)l->reward[r][at] - mean) * unit);
+}
+
+static size_t items_of(const struct rec_asked *a, size_t b, size_t n)
+{
+    size_t there = 0;
+
+    while (there < n && a->mask[b * n + there] > 0)
+        there++;
+    return there;
+}
+
+/* Lists r with what stands at place k and something below in each other's
+ * place. */
+static void swap_below(struct lesson *l, const struct rec_asked *a, size_t r,
+                       size_t k)
+{
+    const size_t batch = l->w->g.batch, n = l->w->g.n;
+
+    memcpy(l->other, l->order[r], batch * n * sizeof(*l->other));
+    for (size_t b = 0; b < batch; b++) {
+        uint32_t *order = l->other + b * n;
+        const size_t there = items_of(a, b, n);
+
+        if (k + 1 >= there)
+            continue;
+        const uint64_t name =
+            rng_derive(draw_name(l, r), RNG_NEGATIVE, a->key[b]);
+        const size_t at =
+            k + 1 + (size_t)rng_below(name, RNG_NEGATIVE, k, there - k - 1);
+        const uint32_t kept = order[k];
+
+        order[k] = order[at];
+        order[at] = kept;
+    }
+}
+
+/* Against the same list with another choice there. */
+static enum err gain_over_others(struct lesson *l, const struct rec_asked *a,
+                                 size_t r)
+{
+    const struct rec_slate *g = &l->w->g;
+    const struct rec_tried t = {
+        .order = l->other, .n = g->n, .places = g->places, .wish = l->w->wish};
+
+    for (size_t k = 0; k < g->places; k++) {
+        swap_below(l, a, r, k);
+        ERR_TRY(l->w->how->reward(&l->judge, a, &t, l->instead));
+        for (size_t b = 0; b < g->batch; b++)
+            l->worth[r][k * g->batch + b] =
+                l->reward[r][b * g->places + k] - l->instead[b * g->places + k];
+    }
+    return ERR_OK;
+}
+
+/* So that the mean of their squares is one. */
+static void scale_gains(struct lesson *l)
+{
+    const size_t cells = l->w->g.batch * l->w->g.places;
+    double square = 0;
+
+    for (size_t r = 0; r < l->tries; r++) {
+        for (size_t e = 0; e < cells; e++)
+            square += (double)l->worth[r][e] * (double)l->worth[r][e];
+    }
+    square /= (double)(cells * l->tries);
+    const float unit = square > 1e-12 ? (float)(1 / sqrt(square)) : 1;
+
+    for (size_t r = 0; r < l->tries; r++) {
+        for (size_t e = 0; e < cells; e++)
+            l->worth[r][e] *= unit;
+    }
+}
+
+static enum err gains(struct lesson *l, const struct rec_asked *a)
 {
     const struct rec_slate *g = &l->w->g;
 
-    for (size_t b = 0; b < g->batch; b++) {
-        for (size_t k = 0; k < g->places; k++) {
-            double mean = 0, square = 0;
-
-            for (size_t r = 0; r < REPEATS; r++)
-                mean += (double)l->reward[r][b * g->places + k] / REPEATS;
-            for (size_t r = 0; r < REPEATS; r++) {
-                const double d = (double)l->reward[r][b * g->places + k] - mean;
-
-                square += d * d / REPEATS;
-            }
-            const double unit = square > 1e-12 ? 1 / sqrt(square) : 1;
-
-            l->worth[k * g->batch + b] =
-                (float)(((double)l->reward[repeat][b * g->places + k] - mean) *
-                        unit);
-        }
-    }
+    for (size_t e = 0; g->faithful && e < g->batch * g->places; e++)
+        gain_over_mean(l, e / g->places, e % g->places);
+    if (g->faithful)
+        return ERR_OK;
+    for (size_t r = 0; r < l->tries; r++)
+        ERR_TRY(gain_over_others(l, a, r));
+    scale_gains(l);
+    return ERR_OK;
 }
 
 /* Lists of its own, and what the judge says of them. */
@@ -183,10 +294,14 @@ static enum err try_lists(struct lesson *l, struct rec_step *p)
 
     nn_tape_training(g->tape, false);
     explore(l);
-    for (size_t r = 0; r < REPEATS; r++) {
+    for (size_t r = 0; r < l->tries; r++) {
+        const struct rec_tried t = {.order = l->order[r],
+                                    .n = g->n,
+                                    .places = g->places,
+                                    .wish = l->w->wish};
+
         ERR_TRY(rec_slate_choose(g, &p->asked, draw_name(l, r), l->order[r]));
-        ERR_TRY(l->w->how->reward(&l->judge, &p->asked, g->n, g->places,
-                                  l->order[r], l->w->wish, l->reward[r]));
+        ERR_TRY(l->w->how->reward(&l->judge, &p->asked, &t, l->reward[r]));
         /* probabilities before the steps that these lists lead to */
         nn_tape_fill(g->tape, g->worth, 0);
         nn_tape_fill(g->tape, g->old, 0);
@@ -197,7 +312,7 @@ static enum err try_lists(struct lesson *l, struct rec_step *p)
     }
     g->even = false;
     nn_tape_training(g->tape, true);
-    return ERR_OK;
+    return gains(l, &p->asked);
 }
 
 /* Half of the lists practise what it serves by default. */
@@ -224,13 +339,12 @@ static enum err reward_step(void *arg, struct rec_step *p,
     if (g->kind->steered)
         draw_wishes(l, p->key);
     ERR_TRY(try_lists(l, p));
-    for (size_t r = 0; r < REPEATS; r++) {
-        advantages(l, r);
-        nn_tape_set(g->tape, g->worth, l->worth);
+    for (size_t r = 0; r < l->tries; r++) {
+        nn_tape_set(g->tape, g->worth, l->worth[r]);
         nn_tape_set(g->tape, g->old, l->old[r]);
         ERR_TRY(rec_slate_follow(g, &p->asked, l->order[r], NULL));
         ERR_TRY(descend(l, &last));
-        *loss += last / REPEATS;
+        *loss += last / (double)l->tries;
     }
     l->steps++;
     return ERR_OK;
@@ -252,7 +366,7 @@ static enum err learn_lists(struct lesson *l, struct rec_net *k,
 {
     const bool labels = l->w->how->judge == NULL;
 
-    return rec_net_teach(k, m, t, l->w->g.tape, labels ? 1 : REPEATS,
+    return rec_net_teach(k, m, t, l->w->g.tape, labels ? 1 : l->tries,
                          "learning to make lists",
                          labels ? label_step : reward_step, l);
 }
