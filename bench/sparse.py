@@ -31,7 +31,7 @@ NARROW = ["--dim", "64"], [("dense", 0, "", "dense")] + [
     for how in ("gap", "gradual", "once")]
 LEVELS = 3
 VECTORS = [("bpr", ["--reg", "0.8"]), ("lightgcn", ["--reg", "0.005", "--negatives", "64", "--epochs", "10"]),
-           ("lfm", []), ("ncf", [])]
+           ("lfm", []), ("wmf", []), ("ncf", [])]
 
 
 def run(recd, store, *words):

@@ -19,7 +19,6 @@
 #include "base/la.h"
 #include "base/mem.h"
 #include "base/par.h"
-#include "kernels/eig.h"
 #include "kernels/elem.h"
 #include "kernels/sort.h"
 
@@ -388,97 +387,4 @@ enum err rec_als_solve(const struct rec_als *a)
     par_for(s.n_tasks, a->steps > 0 ? cg_task : exact_task, &s);
     mem_drop(&m);
     return ERR_OK;
-}
-
-/* --- the basis ---------------------------------------------------------------
- */
-
-#define TURN_ROWS 252 /* of a task */
-
-struct turn {
-    float *x;
-    size_t n, d;
-    const float *basis; /* [d][d] rows are the new axes */
-    float *rows;        /* [threads][TURN_ROWS][d] */
-    float *scratch;     /* [threads][KRN_GEMM_SCRATCH] */
-};
-
-static void turn_task(void *arg, size_t task, size_t thread)
-{
-    const struct turn *t = arg;
-    const size_t first = task * TURN_ROWS, d = t->d;
-    const size_t n = t->n - first < TURN_ROWS ? t->n - first : TURN_ROWS;
-    float *rows = t->rows + thread * TURN_ROWS * d;
-    const struct krn_gemm g = {
-        .tb = true,
-        .m = n,
-        .n = d,
-        .k = d,
-        .a = rows,
-        .lda = d,
-        .b = t->basis,
-        .ldb = d,
-        .c = t->x + first * d,
-        .ldc = d,
-        .scratch = t->scratch + thread * KRN_GEMM_SCRATCH,
-    };
-
-    memcpy(rows, g.c, n * d * sizeof(*rows));
-    cpu_ops()->gemm_f32(&g);
-}
-
-static void turn_rows(struct turn *t, float *x, size_t n)
-{
-    t->x = x;
-    t->n = n;
-    par_for((n + TURN_ROWS - 1) / TURN_ROWS, turn_task, t);
-}
-
-enum err rec_als_basis(float *g, float *gram, size_t d)
-{
-    struct mem_scratch m = {0};
-    double *a = mem_take(&m, d, d, sizeof(*a));
-    double *w = mem_take(&m, d, 3, sizeof(*w));
-    bool settled = false;
-
-    if (m.failed)
-        return mem_drop(&m), err_set(ERR_NOMEM, "no memory for eigenvectors");
-    for (size_t i = 0; i < d * d; i++)
-        a[i] = (double)g[i];
-    settled = krn_eig_sym_f64(a, w, w + d, d);
-    for (size_t i = 0; i < d * d; i++)
-        g[i] = (float)a[i];
-    for (size_t k = 0; k < d; k++)
-        gram[k] = w[k] > 0 ? (float)w[k] : 0;
-    mem_drop(&m);
-    return settled ? ERR_OK
-                   : err_set(ERR_NUM, "the factors hold values that are no "
-                                      "numbers: raise --reg");
-}
-
-enum err rec_als_turn(float *x, size_t n, float *other, size_t n_other,
-                      size_t d, float *gram)
-{
-    struct mem_scratch m = {0};
-    const size_t threads = par_threads();
-    float *g = mem_take(&m, d, d, sizeof(*g));
-    struct turn t = {
-        .d = d,
-        .basis = g,
-        .rows = mem_take(&m, threads * TURN_ROWS, d, sizeof(float)),
-        .scratch = mem_take_raw(&m, threads, KRN_GEMM_SCRATCH, sizeof(float))};
-    enum err e = ERR_OK;
-
-    if (m.failed)
-        e = err_set(ERR_NOMEM, "no memory for a Gram matrix of %zu", d);
-    if (e == ERR_OK)
-        e = la_gram(g, x, n, d);
-    if (e == ERR_OK)
-        e = rec_als_basis(g, gram, d);
-    if (e == ERR_OK) {
-        turn_rows(&t, x, n);
-        turn_rows(&t, other, n_other);
-    }
-    mem_drop(&m);
-    return e;
 }

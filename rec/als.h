@@ -52,19 +52,4 @@ enum err rec_als_solve(const struct rec_als *a);
 /* Bytes that rec_als_solve() takes for rows of at most n_most entries. */
 double rec_als_bytes(size_t n, size_t n_most, size_t d, bool exact);
 
-/* The Gram matrix g[d][d] becomes its eigenvectors, one a row, gram[d] its
- * eigenvalues, descending.  ERR_NOMEM, ERR_NUM. */
-ERR_CHECK
-enum err rec_als_basis(float *g, float *gram, size_t d);
-
-/*
- * Turn both sides into the basis in which the Gram matrix of x is diagonal:
- * x[n][d] and other[n_other][d] in place, the diagonal into gram[d],
- * descending.  Time n d^2 + n_other d^2 + 10 d^3.  ERR_NOMEM, ERR_NUM (x holds
- * what is no number).
- */
-ERR_CHECK
-enum err rec_als_turn(float *x, size_t n, float *other, size_t n_other,
-                      size_t d, float *gram);
-
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/device.h"
 #include "base/mem.h"
+#include "rec/turn.h"
 
 struct side {
     size_t n;
@@ -168,7 +169,7 @@ enum err rec_als_cuda_turn(struct rec_als_cuda *c, bool people)
 
     ERR_TRY(device_said(gpu->gram(&g, why), why));
     ERR_TRY(device_get(c->host, c->full, square * sizeof(float)));
-    ERR_TRY(rec_als_basis(c->host, c->host + square, c->dim));
+    ERR_TRY(rec_turn_basis(c->host, c->host + square, c->dim));
     return device_said(
         gpu->put(c->basis, c->host, square * sizeof(float), why) ||
             gpu->put(c->gram, c->host + square, c->dim * sizeof(float), why) ||

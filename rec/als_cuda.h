@@ -29,7 +29,7 @@ ERR_CHECK
 enum err rec_als_cuda_solve(struct rec_als_cuda *c, bool people,
                             const struct rec_als *a);
 
-/* As rec_als_turn() with the people's (or the items') factors as x. */
+/* As rec_turn_axes() with the people's (or the items') factors as x. */
 ERR_CHECK
 enum err rec_als_cuda_turn(struct rec_als_cuda *c, bool people);
 

@@ -7,7 +7,7 @@
 
 #include "base/device.h"
 #include "nn/optim.h"
-#include "rec/als.h"
+#include "rec/turn.h"
 
 #define DIGIT 16 /* bits that a pass of a selection looks at */
 
@@ -295,19 +295,27 @@ static void begin_anew(const struct rec_dsl *t, const struct rec_dsl_side *side)
     }
 }
 
+/* As many of the numbers as can be are small then. */
 static enum err turn(const struct rec_dsl t[2],
                      const struct rec_dsl_side side[2])
 {
-    float *gram = mem_array(t[0].dim, sizeof(*gram));
+    const size_t dim = t[0].dim;
+    enum err e = ERR_OK;
 
-    if (gram == NULL)
-        return err_set(ERR_NOMEM, "no memory to turn vectors");
-    enum err e = rec_als_turn(side[1].x, t[1].rows, side[0].x, t[0].rows,
-                              t[0].dim, gram);
+    if (t[0].axes == REC_DSL_STAY)
+        return ERR_OK;
+    if (t[0].axes == REC_DSL_ALIKE) {
+        e = rec_turn_alike(side[0].x, t[0].rows, side[1].x, t[1].rows, dim);
+    } else {
+        float *gram = mem_array(dim, sizeof(*gram));
 
+        e = gram == NULL ? err_set(ERR_NOMEM, "no memory to turn vectors")
+                         : rec_turn_axes(side[1].x, t[1].rows, side[0].x,
+                                         t[0].rows, dim, gram);
+        free(gram);
+    }
     for (size_t k = 0; k < 2 && e == ERR_OK; k++)
         begin_anew(&t[k], &side[k]);
-    free(gram);
     return e;
 }
 
@@ -343,13 +351,15 @@ enum err rec_dsl_steps(struct rec_dsl t[2], const struct rec_dsl_side side[2])
 }
 
 enum err rec_dsl_init_both(struct rec_dsl t[2], const struct rec_dsl_opts *o,
-                           uint64_t steps, const struct rec_data *d, size_t dim,
+                           enum rec_dsl_axes axes, uint64_t steps,
+                           const struct rec_data *d, size_t dim,
                            struct mem_scratch *s)
 {
     ERR_TRY(rec_dsl_init(&t[0], o, steps, d->n_users, dim, s));
     ERR_TRY(rec_dsl_init(&t[1], o, steps, d->n_items, dim, s));
     if (t[1].mask == NULL)
         return ERR_OK;
+    t[0].axes = axes;
     /* what many met stands in more lists: the fourth root of its rows counts */
     for (size_t r = 0; r < d->n_rows; r++)
         t[1].row[d->item[r]]++;

@@ -8,12 +8,13 @@
  *        share falls on a cosine
  * once   everything is there for half of the steps, then the largest stay
  *
- * Before the first go, the vectors of people and items are turned to the
- * principal axes of the items.  No score changes, and most of what a table says
- * is then in few of its numbers.  Small is what does little in scores: the size
- * of a number times the root mean square of its coordinate on the other side,
- * and for items times the fourth root of one more than their rows
- * (docs/sparse.md has the figures).
+ * Before the first go, the vectors of people and items are brought to the axes
+ * of the singular vectors of their scores (rec/turn.h), or where both must turn
+ * alike, to the principal axes of the items.  No score changes, and most of
+ * what a table says is then in few of its numbers.  Small is what does little
+ * in scores: the size of a number times the root mean square of its coordinate
+ * on the other side, and for items times the fourth root of one more than their
+ * rows (docs/sparse.md has the figures).
  *
  * Rows stand in the order of their keys, and ties go to the lower row, then
  * coordinate: masks depend on data, options and seed alone.
@@ -21,10 +22,10 @@
  * Source: Wang et al., Dynamic sparse learning: a novel paradigm for efficient
  * recommendation, WSDM 2024, algorithm 1.  Differs: training begins dense, not
  * from a random mask, and turns the vectors; what goes is not the smallest but
- * what does least; what grows is chosen by the sum of
- * the gradients since the last move, not by those of one batch (of which most
- * rows of a table have none), and begins with the mean squared gradient of its
- * row; what has just gone does not come back at once.
+ * what does least; what grows is chosen by the sum of the gradients since the
+ * last move, not by those of one batch (of which most rows of a table have
+ * none), and begins with the mean squared gradient of its row; what has just
+ * gone does not come back at once.
  */
 #ifndef REC_DSL_H
 #define REC_DSL_H
@@ -70,6 +71,14 @@ struct rec_dsl_opts {
 ERR_CHECK
 enum err rec_dsl_check(const struct rec_dsl_opts *o, const struct rec_model *m);
 
+/* What may be done to the vectors of people and items before the first go. */
+enum rec_dsl_axes {
+    REC_DSL_ALIKE, /* each side by itself, as long as scores stay */
+    REC_DSL_ITEMS, /* both turned alike: one table is smoothed from both */
+    REC_DSL_STAY,  /* nothing: their numbers are dropped in training, which
+                      does least where all say as much */
+};
+
 struct rec_dsl {
     size_t rows, dim;
     size_t budget;        /* weights that are there in the end */
@@ -80,6 +89,7 @@ struct rec_dsl {
                              when the smallest go */
     uint64_t step, steps; /* done, of */
     bool once, begun;     /* begun: weights have gone */
+    enum rec_dsl_axes axes;
 };
 
 /* steps: of the whole training.  Memory from s (sparsity 0: none, and the
@@ -109,16 +119,16 @@ struct rec_dsl_side {
 void rec_dsl_step(struct rec_dsl *t, const struct rec_dsl_side *side);
 
 /* The same for people and items whose inner products are scores; before the
- * first weights go both are turned to the principal axes of the items, which
- * leaves the products as they are: most of the numbers are small then.  The
- * optimiser begins anew, with each row's mean square.  ERR_NOMEM, ERR_NUM. */
+ * first weights go both are brought to the axes of t[0].  The optimiser begins
+ * anew then, with each row's mean square.  ERR_NOMEM, ERR_NUM. */
 ERR_CHECK
 enum err rec_dsl_steps(struct rec_dsl t[2], const struct rec_dsl_side side[2]);
 
 /* Both tables, of the people and items of d. */
 ERR_CHECK
 enum err rec_dsl_init_both(struct rec_dsl t[2], const struct rec_dsl_opts *o,
-                           uint64_t steps, const struct rec_data *d, size_t dim,
+                           enum rec_dsl_axes axes, uint64_t steps,
+                           const struct rec_data *d, size_t dim,
                            struct mem_scratch *s);
 
 /* --- the same where a block holds two tables, t[1] behind t[0] --- */

@@ -33,9 +33,9 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "kernels/power.h"
-#include "rec/als.h"
 #include "rec/dp.h"
 #include "rec/model.h"
+#include "rec/turn.h"
 
 struct dpsvd_opts {
     int64_t dim, cap, rounds;
@@ -248,7 +248,7 @@ static enum err one_round(struct run *r, uint64_t round)
  * the square of the j-th length. */
 static enum err new_basis(struct run *r)
 {
-    ERR_TRY(rec_als_turn(r->y, r->d->n_items, r->y, 0, r->k, r->gram));
+    ERR_TRY(rec_turn_axes(r->y, r->d->n_items, r->y, 0, r->k, r->gram));
     for (size_t i = 0; i < r->d->n_items; i++) {
         for (size_t j = 0; j < r->k; j++)
             r->x[i * r->k + j] =

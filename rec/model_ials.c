@@ -27,6 +27,7 @@
 #include "rec/als_cuda.h"
 #include "rec/model.h"
 #include "rec/stage.h"
+#include "rec/turn.h"
 
 struct ials_opts {
     int64_t dim, epochs, steps;
@@ -108,8 +109,8 @@ static enum err start(struct fit *f, const struct rec_stage_part *part)
         return rec_als_cuda_turn(f->cuda, false);
     }
     ERR_TRY(rec_stage_begin(f->m, f->d, part, 2));
-    return rec_als_turn(f->items, f->d->n_items, f->users, f->d->n_users,
-                        (size_t)f->o->dim, f->gram);
+    return rec_turn_axes(f->items, f->d->n_items, f->users, f->d->n_users,
+                         (size_t)f->o->dim, f->gram);
 }
 
 /* --- epochs ------------------------------------------------------------------
@@ -166,7 +167,7 @@ static enum err solve_users(struct fit *f)
     a.fixed = f->items;
     a.out = f->users;
     ERR_TRY(rec_als_solve(&a));
-    return rec_als_turn(f->users, a.n, f->items, a.n_fixed, a.d, f->gram);
+    return rec_turn_axes(f->users, a.n, f->items, a.n_fixed, a.d, f->gram);
 }
 
 static enum err solve_items(struct fit *f)
@@ -184,7 +185,7 @@ static enum err solve_items(struct fit *f)
     a.fixed = f->users;
     a.out = f->items;
     ERR_TRY(rec_als_solve(&a));
-    return rec_als_turn(f->items, a.n, f->users, a.n_fixed, a.d, f->gram);
+    return rec_turn_axes(f->items, a.n, f->users, a.n_fixed, a.d, f->gram);
 }
 
 static enum err stopped(void)

@@ -173,8 +173,8 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
         s.failed ? err_set(ERR_NOMEM, "no memory to train lfm") : ERR_OK;
 
     if (e == ERR_OK)
-        e = rec_dsl_init_both(f.mask, &o->dsl, (uint64_t)o->epochs * d->n_users,
-                              d, dim, &s);
+        e = rec_dsl_init_both(f.mask, &o->dsl, REC_DSL_ALIKE,
+                              (uint64_t)o->epochs * d->n_users, d, dim, &s);
     if (e == ERR_OK) {
         start(f.p, d->user_key, d->n_users, dim, m->seed);
         start(f.q, d->item_key, d->n_items, dim, ~m->seed);

@@ -432,7 +432,7 @@ static enum err fit(struct rec_model *m, const struct rec_data *d,
     ERR_TRY(rec_model_alloc(m, d, spec, 3));
     e = take(&r, &s);
     if (e == ERR_OK)
-        e = rec_dsl_init_both(r.mask, &o->dsl,
+        e = rec_dsl_init_both(r.mask, &o->dsl, REC_DSL_ITEMS,
                               steps_of(&r, (uint64_t)o->epochs), d, dim, &s);
     if (e == ERR_OK)
         e = prepare_and_train(&r, watch);

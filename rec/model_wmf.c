@@ -357,7 +357,9 @@ static enum err draw_masks(struct wmf *w, struct mem_scratch *s)
     const uint64_t steps =
         (uint64_t)w->o->epochs * ((w->d->n_users + most - 1) / most);
 
-    return rec_dsl_init_both(w->mask, &w->o->dsl, steps, w->d, dim, s);
+    return rec_dsl_init_both(w->mask, &w->o->dsl,
+                             w->o->drop > 0 ? REC_DSL_STAY : REC_DSL_ALIKE,
+                             steps, w->d, dim, s);
 }
 
 /* look: the model is asked afterwards. */

@@ -584,8 +584,8 @@ enum err rec_pairs_fit(struct rec_model *m, const struct rec_data *d,
     if (e == ERR_OK) {
         name_rows(&p);
         par_for(p.n, start_task, &p);
-        e = rec_dsl_init_both(p.mask, &o->dsl, o->epochs * steps_of(&p), d,
-                              o->dim, &s);
+        e = rec_dsl_init_both(p.mask, &o->dsl, REC_DSL_ALIKE,
+                              o->epochs * steps_of(&p), d, o->dim, &s);
     }
     if (e == ERR_OK) {
         e = device_cuda() != NULL ? fit_cuda(&p, watch) : run_stage(&p, watch);

@@ -83,16 +83,17 @@ enum err rec_slate_follow(struct rec_slate *g, const struct rec_asked *a,
 void rec_slate_values(const struct rec_slate *g, const uint32_t *order,
                       float *value);
 
-/* Lists that were made. */
+/* Lists that were made, and which of their places to reward. */
 struct rec_tried {
     const uint32_t *order; /* [batch][n] */
     size_t n, places;
+    size_t first, end;  /* places first..end-1 */
     const double *wish; /* [batch]: see rec_slate_steer() */
 };
 
-/* Rewards of their places, reward[batch][places], each with what it does to the
- * places below it; by a judge that has learnt (and whatever else there is in
- * `a`). */
+/* Rewards of those places (and perhaps of others), reward[batch][places], each
+ * with what it does to the places below it; by a judge that has learnt (and
+ * whatever else there is in `a`). */
 typedef enum err rec_slate_reward(struct rec_judge *j,
                                   const struct rec_asked *a,
                                   const struct rec_tried *t, float *reward);

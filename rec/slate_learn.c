@@ -298,6 +298,7 @@ static enum err try_lists(struct lesson *l, struct rec_step *p)
         const struct rec_tried t = {.order = l->order[r],
                                     .n = g->n,
                                     .places = g->places,
+                                    .end = g->places,
                                     .wish = l->w->wish};
 
         ERR_TRY(rec_slate_choose(g, &p->asked, draw_name(l, r), l->order[r]));

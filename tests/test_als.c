@@ -15,6 +15,7 @@
 #include "base/rng.h"
 #include "rec/als.h"
 #include "rec/model.h"
+#include "rec/turn.h"
 #include "tests/rec_cases.h"
 
 #define D 24
@@ -35,7 +36,7 @@ static int setup(void **state)
     p->data = case_data(80, ITEMS, 0.3, true, 5);
     for (size_t i = 0; i < (size_t)ITEMS * D; i++)
         p->fixed[i] = (float)rng_normal(3, RNG_INIT, i) * 0.3f;
-    assert_int_equal(rec_als_turn(p->fixed, ITEMS, other, 1, D, p->gram),
+    assert_int_equal(rec_turn_axes(p->fixed, ITEMS, other, 1, D, p->gram),
                      ERR_OK);
     p->out = mem_array(80 * D, sizeof(float));
     p->als = (struct rec_als){.n = 80,
@@ -276,9 +277,61 @@ static void one_person_is_enough(void **state)
     rec_model_free(m);
 }
 
+/* Both sides by the singular vectors of their products: the products stay, the
+ * Gram matrices become one and diagonal; a direction that one side lacks goes
+ * to the end. */
+static void sides_become_alike(void **state)
+{
+    enum { N = 40, M = 25 };
+    float x[N * D], y[M * D];
+    double was[N][M], most = 0;
+
+    (void)state;
+    for (size_t i = 0; i < N * D; i++)
+        x[i] = (float)rng_normal(1, RNG_INIT, i) * (float)(1 + i % D);
+    for (size_t i = 0; i < M * D; i++)
+        y[i] = i % D == 1 ? 0 : (float)rng_normal(2, RNG_INIT, i);
+    for (size_t u = 0; u < N; u++) {
+        for (size_t i = 0; i < M; i++) {
+            was[u][i] = 0;
+            for (size_t k = 0; k < D; k++)
+                was[u][i] += (double)x[u * D + k] * (double)y[i * D + k];
+        }
+    }
+    assert_int_equal(rec_turn_alike(x, N, y, M, D), ERR_OK);
+    for (size_t u = 0; u < N; u++) {
+        for (size_t i = 0; i < M; i++) {
+            double now = 0;
+
+            for (size_t k = 0; k < D; k++)
+                now += (double)x[u * D + k] * (double)y[i * D + k];
+            assert_true(fabs(now - was[u][i]) < 1e-3);
+        }
+    }
+    for (size_t k = 0; k < D; k++) {
+        for (size_t l = 0; l < D; l++) {
+            double a = 0, b = 0;
+
+            for (size_t u = 0; u < N; u++)
+                a += (double)x[u * D + k] * (double)x[u * D + l];
+            for (size_t i = 0; i < M; i++)
+                b += (double)y[i * D + k] * (double)y[i * D + l];
+            if (k == 0 && l == 0)
+                most = a;
+            assert_true(fabs(a - b) < 1e-4 * most);
+            assert_true(k == l || fabs(a) < 1e-4 * most);
+        }
+    }
+    for (size_t i = 0; i < M; i++) /* the direction that was not there */
+        assert_true(fabs((double)y[i * D + D - 1]) < 1e-2 * sqrt(most));
+    x[7] = NAN;
+    assert_int_equal(rec_turn_alike(x, N, y, M, D), ERR_NUM);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sides_become_alike),
         cmocka_unit_test(one_person_is_enough),
         cmocka_unit_test_setup_teardown(the_exact_solver_solves_the_equations,
                                         setup, teardown),

@@ -198,9 +198,10 @@ static double score_of(const float *x, size_t user, size_t item)
     return sum;
 }
 
-/* Vectors of rank DIM / 2 whose numbers are all of a size: turned before half
- * of them go, they lose nothing.  The optimiser keeps the mean square. */
-static void vectors_are_turned_before_numbers_go(void **state)
+/* Vectors of rank DIM / 2 whose numbers are all of a size: brought to other
+ * axes before half of them go, they lose nothing.  The optimiser keeps the mean
+ * square. */
+static void check_turned(enum rec_dsl_axes axes)
 {
     enum { USERS = 15 };
     struct mem_scratch s = {0};
@@ -209,7 +210,7 @@ static void vectors_are_turned_before_numbers_go(void **state)
     float x[CELLS] = {0}, was[CELLS], m1[CELLS], m2[CELLS];
     size_t kept = 0;
 
-    (void)state;
+    t[0].axes = axes;
     for (size_t i = 0; i < CELLS; i++) { /* sums of six fixed directions */
         for (size_t k = 0; k < DIM / 2; k++)
             x[i] += (float)rng_normal(1, RNG_INIT, i / DIM * DIM + k) *
@@ -230,6 +231,33 @@ static void vectors_are_turned_before_numbers_go(void **state)
         for (size_t i = USERS; i < ROWS; i++)
             assert_true(fabs(score_of(x, u, i) - score_of(was, u, i)) < 1e-3);
     }
+    mem_drop(&s);
+}
+
+static void vectors_are_turned_before_numbers_go(void **state)
+{
+    (void)state;
+    check_turned(REC_DSL_ALIKE);
+    check_turned(REC_DSL_ITEMS);
+}
+
+/* Where numbers are dropped in training, those that stay are what they were. */
+static void vectors_stay_where_they_are_told_to(void **state)
+{
+    enum { USERS = 15 };
+    struct mem_scratch s = {0};
+    struct rec_dsl t[2] = {dsl_new("once", USERS, &s),
+                           dsl_new("once", ROWS - USERS, &s)};
+    float x[CELLS], was[CELLS], m1[CELLS] = {0}, m2[CELLS] = {0};
+
+    (void)state;
+    t[0].axes = REC_DSL_STAY;
+    for (size_t i = 0; i < CELLS; i++)
+        x[i] = was[i] = (float)rng_normal(1, RNG_INIT, i);
+    for (size_t step = 1; step <= STEPS / 2; step++)
+        assert_int_equal(rec_dsl_step_both(t, x, m1, m2), ERR_OK);
+    for (size_t i = 0; i < CELLS; i++)
+        assert_true(x[i] * (was[i] - x[i]) == 0); /* it, or nothing */
     mem_drop(&s);
 }
 
@@ -265,7 +293,8 @@ static void what_does_little_in_scores_goes(void **state)
         worth[i] = fabs((double)was[i]) * sqrt(size[!of_item][i % D]) *
                    (of_item ? pow(met[i / D - PEOPLE] + 1, 0.25) : 1);
     }
-    assert_int_equal(rec_dsl_init_both(t, &o, 2, &d, D, &s), ERR_OK);
+    assert_int_equal(rec_dsl_init_both(t, &o, REC_DSL_ITEMS, 2, &d, D, &s),
+                     ERR_OK);
     assert_int_equal(rec_dsl_step_both(t, x, m1, m2), ERR_OK);
     for (size_t side = 0; side < 2; side++) {
         const size_t from = side * PEOPLE * D;
@@ -476,6 +505,7 @@ int main(void)
         cmocka_unit_test(once_keeps_the_largest),
         cmocka_unit_test(both_tables_are_each),
         cmocka_unit_test(vectors_are_turned_before_numbers_go),
+        cmocka_unit_test(vectors_stay_where_they_are_told_to),
         cmocka_unit_test(what_does_little_in_scores_goes),
         cmocka_unit_test(rows_come_back_and_damage_is_seen),
         cmocka_unit_test(tables_with_holes_come_back),

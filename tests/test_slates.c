@@ -544,7 +544,7 @@ static void evaluators_see_what_clicks_cost(void **state)
     const double trees = share_of("lambdamart", NULL);
     const double searched = share_of("prs", "10");
     const double made = share_of("egr", "10");
-    const double pointed = share_of("grn", "4");
+    const double pointed = share_of("grn", "10");
     const double steered = share_of("cmr", "25");
 
     (void)state;
