@@ -136,8 +136,10 @@ static void gemm_thin_strip(struct gemm_thin *t, size_t m)
     case 3:
         gemm_thin_of(t, 3);
         break;
-    default:
+    case GEMM_THIN:
         gemm_thin_of(t, GEMM_THIN);
+        break;
+    default: /* no rows */
         break;
     }
 }
