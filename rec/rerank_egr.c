@@ -14,12 +14,29 @@
  * no discriminator.  --faithful has all of these but the discriminator, which
  * the public code does not reach.
  */
+#include <stdlib.h>
+
 #include "rec/slate.h"
+
+static enum err reward(struct rec_judge *j, const struct rec_asked *a,
+                       const struct rec_tried *t, float *out)
+{
+    float *p = mem_array(j->batch * t->n, sizeof(*p));
+
+    if (p == NULL)
+        return err_set(ERR_NOMEM, "no memory for rewards");
+    const enum err e = rec_judge_ask(j, a, t->n, t->order, p);
+
+    if (e == ERR_OK)
+        rec_judge_rewards(j, t->n, t->places, p, out);
+    free(p);
+    return e;
+}
 
 static const struct rec_slate_maker maker = {
     .kind = {.lstm = true, .loss = REC_SLATE_PPO},
     .judge = rec_judge_gru,
-    .reward = rec_slate_return,
+    .reward = reward,
 };
 
 REC_SLATE_RERANKER(egr, "a generator that learns from an evaluator (PPO)",

@@ -98,9 +98,6 @@ typedef enum err rec_slate_reward(struct rec_judge *j,
                                   const struct rec_asked *a,
                                   const struct rec_tried *t, float *reward);
 
-/* What the judge says of the item there and of all below (EG-Rerank). */
-rec_slate_reward rec_slate_return;
-
 /* A generator as a re-ranker: what its file says. */
 struct rec_slate_maker {
     struct rec_slate_kind kind;

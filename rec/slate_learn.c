@@ -161,21 +161,6 @@ static enum err label_step(void *arg, struct rec_step *p,
     return descend(l, loss);
 }
 
-enum err rec_slate_return(struct rec_judge *j, const struct rec_asked *a,
-                          const struct rec_tried *t, float *reward)
-{
-    float *p = mem_array(j->batch * t->n, sizeof(*p));
-
-    if (p == NULL)
-        return err_set(ERR_NOMEM, "no memory for rewards");
-    const enum err e = rec_judge_ask(j, a, t->n, t->order, p);
-
-    if (e == ERR_OK)
-        rec_judge_rewards(j, t->n, t->places, p, reward);
-    free(p);
-    return e;
-}
-
 /* --- what choices gained ---------------------------------------------------
  */
 

@@ -36,7 +36,7 @@ struct gemm_thin {
     float a[GEMM_THIN][GEMM_THIN_K];
 };
 
-/* The columns from x on: nv vectors, the last with so many lanes. */
+/* The columns from x on: nv whole vectors, or one of fewer lanes. */
 V_FN void gemm_thin_part(const struct gemm_thin *t, size_t m, size_t nv,
                          size_t rows, size_t x, size_t lanes, size_t soon)
 {
